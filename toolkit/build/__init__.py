@@ -1,0 +1,151 @@
+"""Build the engine of a model for a named device."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import toolkit
+from targets import get
+from targets.catalog import Target
+from targets.decision import Decision
+from targets.support import decide
+from toolkit.artifacts import (
+    Engine,
+    Manifest,
+    OnnxModel,
+    digest_of_file,
+    open_engine_file,
+    write_manifest,
+)
+from toolkit.atomic import replace_file
+from toolkit.build.request import BuildRequest, Built, batch_from_text
+from toolkit.build.suits import check_scheme
+from toolkit.errors import BuildError, InputError
+from toolkit.lazy import load
+from toolkit.onnx_file import open_model
+from toolkit.progress import ProgressCallback, silent
+
+__all__ = ["BUILDERS", "build", "engine_path"]
+
+BUILDERS = {
+    "onnxruntime": "toolkit.build.onnxruntime:build",
+    "tensorrt_rtx": "toolkit.build.tensorrt_rtx:build",
+}
+"""Add a builder here: its row is a `backend` of targets, its function a request.Builder."""
+
+_INSTALL = {"tensorrt_rtx": "pip install 'edgekit[rtx]'"}
+
+
+def build(
+    model: Path,
+    *,
+    target: str,
+    out: Path | None = None,
+    precision: str | None = None,
+    batch: str | None = None,
+    workspace_mib: int | None = None,
+    progress: ProgressCallback = silent,
+) -> Engine:
+    """Return the engine of `model` for `target`, written to `out` with its manifest beside it.
+
+    `target` is a name of the catalog, or several GPUs with commas between them ("rtx-3090,
+    rtx-4090") for one engine. The precision is that of the graph; `precision` may only repeat it.
+    `batch` is "MIN:OPT:MAX" where the model's batch is dynamic; GPU engines take one picture
+    unless told otherwise. Raises SchemeError when the model was quantized for another runtime,
+    BuildError with the builder's own words when it refuses the graph, and TargetError, ModelError,
+    ContractError, InputError, MissingDependencyError and MachineError.
+    """
+    started = time.monotonic()
+    source = open_model(model)
+    rows = [get(name) for name in target.split(",")]
+    decision = _decide(rows, source, precision)
+    request = BuildRequest(
+        model=source,
+        target=",".join(row.id for row in rows),
+        out=out or engine_path(model, rows),
+        sms=tuple(sorted({row.sm for row in rows if row.sm is not None})),
+        batch=batch_from_text(batch) if batch else None,
+        workspace_mib=workspace_mib,
+    )
+    _check_out(request)
+    builder = load(
+        BUILDERS[decision.backend],
+        what=f"Building for {request.target}",
+        install=_INSTALL.get(decision.backend, "pip install --upgrade edgekit"),
+    )
+    with replace_file(request.out) as temporary:
+        built: Built = builder(request, temporary, progress)
+        manifest = _manifest(request, decision, built, temporary, time.monotonic() - started)
+    write_manifest(request.out, manifest)
+    return open_engine_file(request.out)
+
+
+def engine_path(model: Path, rows: list[Target]) -> Path:
+    """Return `model.int8.rtx-4090.engine` for `model.int8.onnx`; cpu engines end in `.onnx`."""
+    suffix = "onnx" if rows[0].is_cpu else "engine"
+    return model.with_name(
+        f"{model.name.removesuffix('.onnx')}.{'+'.join(row.id for row in rows)}.{suffix}"
+    )
+
+
+def _decide(rows: list[Target], source: OnnxModel, precision: str | None) -> Decision:
+    wanted = source.contract.precision
+    if precision is not None and precision != wanted:
+        raise InputError(
+            f"{source.path} is {wanted}, and its precision lies in the graph: "
+            f"--precision {precision} cannot change it.",
+            next_command="edgekit calibrate MODEL.onnx --images DIR"
+            if precision == "int8"
+            else f"edgekit import SOURCE --precision {precision} --out model.{precision}.onnx",
+        )
+    decisions = [decide(row, precision=wanted) for row in rows]
+    first = decisions[0]
+    for row, decision in zip(rows, decisions, strict=True):
+        if decision.backend not in BUILDERS:
+            raise BuildError(
+                f"{row.name} takes {decision.backend} at {wanted}, which builds {decision.where}: "
+                f"this version of Edgekit builds with {' and '.join(BUILDERS)}.",
+                next_command=f"edgekit targets {row.id}",
+            )
+        if (decision.backend, decision.form) != (first.backend, first.form) or (
+            len(rows) > 1 and row.is_cpu
+        ):
+            raise InputError(
+                f"{rows[0].id} and {row.id} cannot share one engine.",
+                next_command=f"edgekit build {source.path} --target {row.id}",
+            )
+        check_scheme(source, row, decision)
+    return first
+
+
+def _check_out(request: BuildRequest) -> None:
+    if request.out.resolve() == request.model.path.resolve():
+        raise InputError(
+            f"{request.out} is the model itself: an engine needs a name of its own.",
+            next_command=f"edgekit build {request.model.path} --target {request.target}",
+        )
+
+
+def _manifest(
+    request: BuildRequest, decision: Decision, built: Built, engine: Path, seconds: float
+) -> Manifest:
+    return Manifest(
+        engine_digest=digest_of_file(engine),
+        onnx_digest=request.model.digest,
+        target=request.target,
+        backend=decision.backend,
+        precision=request.model.contract.precision,
+        contract=built.contract.to_dict(),
+        built_with=built.built_with,
+        built_on=built.built_on,
+        tool_version=toolkit.__version__,
+        sms=request.sms,
+        isa=built.isa,
+        int8_convs=built.int8_convs,
+        float_convs=built.float_convs,
+        kernels=built.kernels,
+        seconds=seconds,
+        reproducible=built.reproducible,
+        notes=(*decision.reasons, *built.notes),
+    )

@@ -1,0 +1,72 @@
+"""What a builder is asked for, and what it says it made."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from toolkit.artifacts import OnnxModel
+from toolkit.contract import Contract
+from toolkit.errors import InputError
+from toolkit.progress import ProgressCallback
+
+__all__ = ["BatchRange", "BuildRequest", "Builder", "Built", "batch_from_text"]
+
+
+@dataclass(frozen=True)
+class BatchRange:
+    """The batch sizes an engine must take; it is tuned for `optimum`."""
+
+    minimum: int
+    optimum: int
+    maximum: int
+
+    def __str__(self) -> str:
+        return f"{self.minimum}:{self.optimum}:{self.maximum}"
+
+
+@dataclass(frozen=True)
+class BuildRequest:
+    """One engine to build. `sms` are GPU architectures, 8.9 as 89; none for a CPU."""
+
+    model: OnnxModel
+    target: str
+    out: Path
+    sms: tuple[int, ...] = ()
+    batch: BatchRange | None = None
+    workspace_mib: int | None = None
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a builder made; the manifest takes it over."""
+
+    contract: Contract
+    built_with: str
+    built_on: str
+    int8_convs: int
+    float_convs: int
+    kernels: int
+    isa: str = ""
+    reproducible: bool = True
+    notes: tuple[str, ...] = ()
+
+
+Builder = Callable[[BuildRequest, Path, ProgressCallback], Built]
+"""Writes the engine to the given temporary path. Raises BuildError."""
+
+
+def batch_from_text(text: str) -> BatchRange:
+    """Return the range in "MIN:OPT:MAX" or "N". Raises InputError when it is none."""
+    match = re.fullmatch(r"(\d{1,6})(?::(\d{1,6}):(\d{1,6}))?", text.strip())
+    sizes = [int(size) for size in match.groups() if size] if match else []
+    if len(sizes) == 1:
+        sizes *= 3
+    if len(sizes) != 3 or not 1 <= sizes[0] <= sizes[1] <= sizes[2]:
+        raise InputError(
+            f"The batch {text!r} is not MIN:OPT:MAX with 1 <= MIN <= OPT <= MAX.",
+            next_command="edgekit build MODEL.onnx --target NAME --batch 1:4:8",
+        )
+    return BatchRange(*sizes)

@@ -1,0 +1,66 @@
+"""Does an engine run on this machine, and if not, why and what builds one that does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from targets.detect import isa
+from toolkit.artifacts import Engine, digest_of_file
+from toolkit.errors import ForeignEngineError
+
+__all__ = ["check_runs_here", "origin_of", "why_not_here"]
+
+_NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
+
+
+def check_runs_here(engine: Engine) -> None:
+    """Raise ForeignEngineError with the command that helps when `engine` cannot run here."""
+    reason = why_not_here(engine)
+    if not reason:
+        return
+    origin = origin_of(engine)
+    raise ForeignEngineError(
+        f"{engine.path.name} {reason}.",
+        next_command=f"edgekit build {origin} --target cpu --out {engine.path}"
+        if engine.manifest.backend == "onnxruntime"
+        else f"edgekit score {origin} --images DIR",
+    )
+
+
+def why_not_here(engine: Engine) -> str:
+    """Return why `engine` does not run on this machine, a clause without subject, or ""."""
+    manifest = engine.manifest
+    if manifest.backend != "onnxruntime":
+        sms = ", ".join(f"{sm // 10}.{sm % 10}" for sm in manifest.sms)
+        driver = "" if _NVIDIA_DRIVER.exists() else "there is no NVIDIA driver here, and "
+        return (
+            f"was built for {manifest.target} (SM {sms}) with {manifest.built_with}: {driver}this "
+            "version of Edgekit builds such engines but does not run them"
+        )
+    here = isa()
+    if manifest.isa != here:
+        return (
+            f"was optimised for {manifest.isa} ({manifest.built_on}): this machine has {here}, "
+            "which its kernels do not fit"
+        )
+    # ONNX Runtime takes a while to import: only for its own engines.
+    from toolkit.runtime.onnxruntime import VERSION
+
+    if manifest.built_with != VERSION:
+        return f"was built with {manifest.built_with}: here is {VERSION}, whose kernels may differ"
+    return ""
+
+
+def origin_of(engine: Engine) -> Path:
+    """Return the ONNX file in the engine's folder with the digest its manifest names.
+
+    Returns `MODEL.onnx`, the placeholder of every command, where there is none.
+    """
+    name = engine.path.name
+    nearby = [path for path in engine.path.parent.glob("*.onnx") if path.is_file()]
+    # model.int8.rtx-4090.engine comes from model.int8.onnx: most likely first, hashing is slow.
+    nearby.sort(key=lambda path: (not name.startswith(path.name.removesuffix(".onnx")), path.name))
+    for path in nearby:
+        if path != engine.path and digest_of_file(path) == engine.manifest.onnx_digest:
+            return path
+    return Path("MODEL.onnx")

@@ -1,0 +1,74 @@
+"""What every runtime offers, and the check it makes before a batch reaches foreign code."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolkit.contract import Contract
+from toolkit.errors import InputError
+
+__all__ = ["Session", "check_batch"]
+
+
+class Session(Protocol):
+    """A loaded model. Use it in a `with`; it gives its memory back at the end.
+
+    ONNX Runtime sessions may be used from several threads at once. Other runtimes need not
+    allow that: use a session from the thread that opened it unless its module says otherwise.
+    """
+
+    @property
+    def contract(self) -> Contract:
+        """Return the deployment contract of the file that was opened."""
+
+    @property
+    def backend(self) -> str:
+        """Return the row of RUNTIMES that runs it."""
+
+    @property
+    def engine_name(self) -> str:
+        """Return the name of the file that was opened."""
+
+    @property
+    def note(self) -> str:
+        """Return what a reader of its figures must know, or ""."""
+
+    def infer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the logits (N, classes) of a batch (N, C, H, W); the array is the caller's.
+
+        Raises InputError when shape or type are not the contract's.
+        """
+
+    def __enter__(self) -> Session: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+
+def check_batch(batch: Any, contract: Contract, *, engine_name: str) -> None:
+    """Raise InputError when `batch` is not float32 of the contract's shape."""
+    count, *image = contract.input_shape
+    expected = f"float32 ({count or 'N'}, {', '.join(map(str, image))})"
+    if not isinstance(batch, np.ndarray):
+        found = type(batch).__name__
+    elif (
+        batch.dtype == np.float32
+        and batch.ndim == 4
+        and list(batch.shape[1:]) == image
+        and batch.shape[0] == (count or max(batch.shape[0], 1))  # any batch but an empty one
+    ):
+        return
+    else:
+        found = f"{batch.dtype} ({', '.join(map(str, batch.shape))})"
+    raise InputError(
+        f"{engine_name} takes a batch of {expected}, got {found}.",
+        next_command=f"edgekit inspect {engine_name}",
+    )
