@@ -1,0 +1,170 @@
+"""`edgekit compare`: two models or engines and one folder of images in, a paired comparison out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolkit.accuracy import Accuracy
+from toolkit.artifacts import digest_of_file
+from toolkit.comparison import Comparison
+from toolkit.contract import Contract
+from toolkit.datasets.folder import LabelledImage, batches
+from toolkit.errors import ContractError, LabelsError
+from toolkit.logits import LogitsDifference
+from toolkit.predictions import (
+    IdentifiedImage,
+    Prediction,
+    batch_size_for,
+    calibration_note,
+    check_not_calibrated_on,
+    images_to_score,
+    infer,
+    predictions_from_logits,
+)
+from toolkit.progress import Progress, ProgressCallback, silent
+from toolkit.runtime import Session, open_session
+
+__all__ = ["compare"]
+
+_Batch = NDArray[np.float32]
+
+
+def compare(
+    a: Path,
+    b: Path,
+    *,
+    images: Path,
+    threads: int = 0,
+    batch_size: int = 0,
+    limit: int | None = None,
+    allow_different_preprocess: bool = False,
+    progress: ProgressCallback = silent,
+) -> Comparison:
+    """Return how `b` differs from the reference `a` on the same `images`, decoded once.
+
+    Raises LabelsError when the two do not have the same classes, ContractError when they prepare
+    pictures differently (unless allowed: then each gets its own), LeakageError for images that one
+    of them was calibrated on, ModelError for logits that are not finite.
+    """
+    with ExitStack() as stack:
+        sessions = tuple(
+            stack.enter_context(open_session(path, threads=threads)) for path in (a, b)
+        )
+        contracts = tuple(session.contract for session in sessions)
+        _check_classes(a, b, *contracts)
+        _check_preprocess(a, b, *contracts, allowed=allow_different_preprocess)
+        size = min(
+            batch_size_for(session.contract, batch_size, engine_name=session.engine_name)
+            for session in sessions
+        )
+        chosen = images_to_score(images, contracts[0], limit=limit, progress=progress)
+        for path, contract in zip((a, b), contracts, strict=True):
+            check_not_calibrated_on(chosen.images, contract, model=path)
+        difference = LogitsDifference()
+        answers = _answers(sessions, chosen.images, size, difference, progress)
+        first, second = (
+            _accuracy(path, session, predictions, images=images, batch_size=size)
+            for path, session, predictions in zip((a, b), sessions, answers, strict=True)
+        )
+    notes = [*chosen.notes]
+    notes += [f"{each.model}: {note}" for each in (first, second) for note in each.notes]
+    found = Comparison(first, second, difference.sqnr_db, difference.mean_kl)
+    planning = found.planning_note()
+    return replace(found, notes=(*notes, planning) if planning else tuple(notes))
+
+
+def _answers(
+    sessions: Sequence[Session],
+    images: Sequence[IdentifiedImage],
+    size: int,
+    difference: LogitsDifference,
+    progress: ProgressCallback,
+) -> tuple[list[Prediction], list[Prediction]]:
+    """Return the predictions of both sessions, and add their logits to `difference`."""
+    answers: tuple[list[Prediction], list[Prediction]] = ([], [])
+    for inputs in _inputs([session.contract for session in sessions], images, size):
+        done = len(answers[0])
+        of_batch = images[done : done + len(inputs[0])]
+        logits = [
+            infer(session, batch, of_batch) for session, batch in zip(sessions, inputs, strict=True)
+        ]
+        difference.add(logits[0], logits[1])
+        for answer, rows in zip(answers, logits, strict=True):
+            answer.extend(predictions_from_logits(rows, of_batch))
+        progress(Progress("compare", done + len(of_batch), len(images)))
+    return answers
+
+
+def _inputs(
+    contracts: Sequence[Contract], images: Sequence[IdentifiedImage], size: int
+) -> Iterator[tuple[_Batch, _Batch]]:
+    """Yield the inputs of both models; pictures are decoded once if they are prepared alike."""
+    labelled = [LabelledImage(image.path, image.label) for image in images]
+    first, second = (contract.preprocess for contract in contracts)
+    if first == second:
+        for batch, _ in batches(labelled, first, batch_size=size):
+            yield batch, batch
+        return
+    both = (batches(labelled, preprocess, batch_size=size) for preprocess in (first, second))
+    for (one, _), (other, _) in zip(*both, strict=True):
+        yield one, other
+
+
+def _accuracy(
+    path: Path,
+    session: Session,
+    predictions: Sequence[Prediction],
+    *,
+    images: Path,
+    batch_size: int,
+) -> Accuracy:
+    contract = session.contract
+    return Accuracy(
+        model=str(path),
+        digest=digest_of_file(path),
+        backend=session.backend,
+        precision=contract.precision,
+        images=str(images),
+        batch_size=batch_size,
+        labels=contract.labels,
+        ids=contract.ids,
+        predictions=tuple(predictions),
+        notes=tuple(note for note in (session.note, calibration_note(contract)) if note),
+    )
+
+
+def _check_classes(a: Path, b: Path, first: Contract, second: Contract) -> None:
+    if (first.labels, first.ids) == (second.labels, second.ids):
+        return
+    if len(first.labels) != len(second.labels):
+        how = f"{a.name} has {len(first.labels)} classes, {b.name} has {len(second.labels)}"
+    else:
+        named = list(zip(first.labels, first.ids, second.labels, second.ids, strict=True))
+        place = next(i for i, (x, p, y, q) in enumerate(named) if (x, p) != (y, q))
+        x, p, y, q = named[place]
+        how = f"class {place} is {x!r} ({p}) in {a.name} and {y!r} ({q}) in {b.name}"
+    raise LabelsError(
+        f"The two models do not name the same classes: {how}.",
+        next_command=f"edgekit inspect {b} --json",
+    )
+
+
+def _check_preprocess(
+    a: Path, b: Path, first: Contract, second: Contract, *, allowed: bool
+) -> None:
+    one, other = first.preprocess.to_dict(), second.preprocess.to_dict()
+    different = [
+        f"{name} {one[name]} and {other[name]}" for name in one if one[name] != other[name]
+    ]
+    if different and not allowed:
+        raise ContractError(
+            f"{a.name} and {b.name} prepare pictures differently ({different}): the drop would be "
+            "that of the pictures, too.",
+            next_command=f"edgekit compare {a} {b} --images DIR --allow-different-preprocess",
+        )

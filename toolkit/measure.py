@@ -1,0 +1,220 @@
+"""`edgekit measure`: time one engine, or several in turns, and write down the conditions."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from uuid import uuid4
+
+import numpy as np
+from numpy.typing import NDArray
+
+from targets import Conditions, read_conditions
+from targets.conditions import advice
+from toolkit.artifacts import digest_of_file
+from toolkit.errors import InputError
+from toolkit.latency import Latency
+from toolkit.progress import Progress, ProgressCallback, silent
+from toolkit.runtime import Session, open_session
+from toolkit.sample_inputs import sample_inputs
+from toolkit.statistics import percentile, quantile_interval
+from toolkit.turns import Plan, Timings, plan_turns, take_turns
+
+__all__ = ["measure"]
+
+_WIDE = 0.05  # half of p50's interval, relative to p50: then p50 is not known to a few per cent
+_DRIFT = 1.05  # how far the medians of first and last third of the run may lie apart
+_BURSTS = 1.5  # p95 / p50 of a machine that something else uses
+
+
+@dataclass(frozen=True)
+class _Opened:
+    path: Path
+    session: Session
+    inputs: NDArray[np.float32]
+    cold_start_ms: float
+
+    def infer(self) -> NDArray[np.float32]:
+        return self.session.infer(self.inputs)
+
+
+def measure(
+    engines: Sequence[Path],
+    *,
+    threads: int = 0,
+    samples: int = 1000,
+    seconds: float = 60.0,
+    warmup: int = 50,
+    batch: int = 0,
+    seed: int = 0,
+    backend: str = "auto",
+    progress: ProgressCallback = silent,
+) -> tuple[Latency, ...]:
+    """Return the latency of each engine; several are run in turns, so that drift hits all alike.
+
+    Each gets at least `samples` timed inferences of `batch` images (0: as the engine wants, else
+    one), or as many as fit into `seconds` per engine. Raises InputError for a budget of nothing,
+    an engine named twice or a batch the engine does not take, and what `open_session` raises.
+    """
+    _check(engines, samples=samples, seconds=seconds, warmup=warmup, batch=batch)
+    plan = plan_turns(samples, contenders=len(engines))
+    before = read_conditions()
+    with ExitStack() as stack:
+        opened = _open_all(
+            engines,
+            stack,
+            partial(open_session, threads=threads, backend=backend),
+            batch=batch,
+            seed=seed,
+            progress=progress,
+        )
+        timings = take_turns(
+            [each.infer for each in opened],
+            plan=plan,
+            warmup=warmup,
+            seconds=seconds,
+            seed=seed,
+            progress=progress,
+        )
+        after = read_conditions()
+        run = uuid4().hex[:16]
+        return tuple(
+            _latency(each, times, plan, run=run, threads=threads, before=before, after=after)
+            for each, times in zip(opened, timings, strict=True)
+        )
+
+
+def _check(
+    engines: Sequence[Path], *, samples: int, seconds: float, warmup: int, batch: int
+) -> None:
+    again = "edgekit measure ENGINE --samples 1000"
+    if not engines:
+        raise InputError("There is no engine to measure.", next_command=again)
+    twice = sorted({str(path) for path in engines if list(engines).count(path) > 1})
+    if twice:
+        raise InputError(
+            f"{twice[0]} is named twice: its figures would be indistinguishable.",
+            next_command=f"edgekit measure {' '.join(map(str, dict.fromkeys(engines)))}",
+        )
+    if samples < 1 or not seconds > 0.0 or warmup < 0 or batch < 0:
+        raise InputError(
+            f"Nothing can be measured with {samples} samples in {seconds:g} s after {warmup} "
+            f"warm-up inferences of {batch} images.",
+            next_command=again,
+        )
+
+
+def _open_all(
+    engines: Sequence[Path],
+    stack: ExitStack,
+    open_engine: Callable[[Path], Session],
+    *,
+    batch: int,
+    seed: int,
+    progress: ProgressCallback,
+) -> list[_Opened]:
+    opened = []
+    for done, path in enumerate(engines):
+        progress(Progress("open engines", done, len(engines), note=path.name))
+        with open_engine(path) as session:  # imports the libraries, which are no part of the start
+            inputs = _inputs(session, batch=batch, seed=seed)
+        start = time.perf_counter()
+        session = stack.enter_context(open_engine(path))
+        session.infer(inputs)
+        opened.append(_Opened(path, session, inputs, (time.perf_counter() - start) * 1e3))
+    return opened
+
+
+def _inputs(session: Session, *, batch: int, seed: int) -> NDArray[np.float32]:
+    """Return generated pictures: how long a convolution takes does not depend on what it sees."""
+    fixed = session.contract.input_shape[0]
+    if fixed and batch not in (0, fixed):
+        raise InputError(
+            f"{session.engine_name} takes batches of {fixed} images, not of {batch}.",
+            next_command=f"edgekit measure {session.engine_name} --batch {fixed}",
+        )
+    return sample_inputs(session.contract.preprocess, fixed or batch or 1, seed=seed)
+
+
+def _latency(
+    opened: _Opened,
+    timings: Timings,
+    plan: Plan,
+    *,
+    run: str,
+    threads: int,
+    before: Conditions,
+    after: Conditions,
+) -> Latency:
+    def milliseconds(times: Sequence[float]) -> tuple[float, ...]:
+        return tuple(seconds * 1e3 for seconds in times)
+
+    samples = milliseconds(timings.samples)
+    session = opened.session
+    return Latency(
+        engine=str(opened.path),
+        digest=digest_of_file(opened.path),
+        backend=session.backend,
+        precision=session.contract.precision,
+        threads=threads,
+        batch=len(opened.inputs),
+        run=run,
+        block=plan.block,
+        samples_ms=samples,
+        warmup_ms=milliseconds(timings.warmup),
+        switch_ms=milliseconds(timings.switch),
+        cold_start_ms=opened.cold_start_ms,
+        bytes=opened.path.stat().st_size,
+        conditions={**asdict(after), "before": asdict(before)},
+        unstable=_unstable(samples, before, after),
+        notes=_notes(opened, timings, plan),
+    )
+
+
+def _unstable(samples: Sequence[float], before: Conditions, after: Conditions) -> tuple[str, ...]:
+    """Return what speaks against these figures, each with its value, and at last what to do."""
+    p50 = percentile(samples, 50)
+    interval = quantile_interval(samples, 50)
+    third = max(1, len(samples) // 3)
+    early, late = (percentile(part, 50) for part in (samples[:third], samples[-third:]))
+    reasons = []
+    if not math.isfinite(interval.width):
+        reasons.append(f"{len(samples)} samples are too few to say how sure p50 is")
+    elif interval.width > 2.0 * _WIDE * p50:
+        reasons.append(f"p50 lies anywhere from {interval.low:.2f} to {interval.high:.2f} ms")
+    if max(early, late) > _DRIFT * min(early, late):
+        reasons.append(f"p50 went from {early:.2f} to {late:.2f} ms during the run")
+    if percentile(samples, 95) > _BURSTS * p50:
+        reasons.append(f"one run in twenty takes {percentile(samples, 95) / p50:.1f} times p50")
+    if _throttled(before, after):
+        reasons.append("the machine held its clocks down")
+    if not reasons:
+        return ()
+    what_to_do = advice(after) or "close other programs and measure again with more --samples"
+    return (*reasons, f"unstable: {what_to_do}")
+
+
+def _throttled(before: Conditions, after: Conditions) -> bool:
+    more = (
+        before.throttle_events is not None
+        and after.throttle_events is not None
+        and after.throttle_events > before.throttle_events
+    )
+    return more or any(
+        (before.throttled, after.throttled, before.gpu_throttled, after.gpu_throttled)
+    )
+
+
+def _notes(opened: _Opened, timings: Timings, plan: Plan) -> tuple[str, ...]:
+    notes = [opened.session.note] if opened.session.note else []
+    wanted = plan.rounds * plan.block
+    if len(timings.samples) < wanted:
+        notes.append(
+            f"time was up after {len(timings.samples)} of {wanted} runs: raise --seconds for more"
+        )
+    return tuple(notes)

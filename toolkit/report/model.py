@@ -1,0 +1,204 @@
+"""What a report is made of: frozen records, independent of the files they were read from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = [
+    "BUILT_ONLY",
+    "MEASURED_HERE",
+    "SCORED_ONLY",
+    "UNSTABLE",
+    "CalibrationUsed",
+    "ConditionsOf",
+    "Flip",
+    "FlipSet",
+    "LiveRun",
+    "Percentiles",
+    "ReportInput",
+    "ReportRow",
+    "SourceFile",
+    "Span",
+]
+
+MEASURED_HERE = "measured here"
+"""On the machine that wrote the report; elsewhere it is "measured on NAME"."""
+BUILT_ONLY = "built only, never run"
+SCORED_ONLY = "scored, latency not measured"
+
+UNSTABLE = "unstable"
+"""Stands in the note of a row whose latency may not be repeatable."""
+
+Span = tuple[float | None, float | None]
+"""The two ends of an interval; None is an end that the samples could not bound."""
+
+
+@dataclass(frozen=True)
+class Percentiles:
+    """Percentiles of one quantity, in milliseconds; None where there were no samples."""
+
+    p50: float | None
+    p95: float | None
+    p99: float | None
+
+
+@dataclass(frozen=True)
+class ReportRow:
+    """One engine: what is known about it, and None for what was not measured.
+
+    Accuracies are fractions of 1, `drop_points` percentage points lost against fp32 on the same
+    images (negative: gained). Rows with the same non-empty `latency_run` were measured interleaved
+    in one run: only between these may a ratio of latencies be stated.
+    """
+
+    target: str
+    precision: str
+    engine: str
+    top1: float | None = None
+    top1_interval: Span | None = None
+    drop_points: float | None = None
+    drop_interval: Span | None = None
+    p50_ms: float | None = None
+    p95_ms: float | None = None
+    p99_ms: float | None = None
+    latency_samples: tuple[float, ...] = ()
+    """In the order they were taken, or empty when only the percentiles are known."""
+    bytes: int | None = None
+    status: str = BUILT_ONLY
+    note: str = ""
+    model: str = ""
+    images: int = 0
+    """How many images `top1` was counted on."""
+    top5: float | None = None
+    accuracy_of: str = ""
+    """What was scored where it was not the engine itself, such as "the graph, in float"."""
+    p50_interval: Span | None = None
+    p99_interval: Span | None = None
+    samples: int = 0
+    latency_run: str = ""
+    block: int = 0
+    """How many of `latency_samples` were taken in a row, one block per round; 0 if unknown."""
+    uncalibrated: bool = False
+    built_with: str = ""
+    built_on: str = ""
+    made_for: str = ""
+    """The instruction set or the SMs the engine was built for."""
+
+    @property
+    def has_latency(self) -> bool:
+        """Return whether the engine has run and was timed."""
+        return self.p50_ms is not None
+
+    @property
+    def timed(self) -> int:
+        """Return how many inferences were timed."""
+        return self.samples or len(self.latency_samples)
+
+
+@dataclass(frozen=True)
+class LiveRun:
+    """One run of the live loop."""
+
+    engine: str
+    camera: str
+    policy: str
+    frames: int
+    dropped: int
+    fps: float | None
+    capture_to_result_ms: Percentiles
+    stages_ms: tuple[tuple[str, Percentiles], ...]
+    frame_age_ms: Percentiles | None = None
+    timestamp_origin: str = ""
+    samples: int = 0
+    """How many frames the percentiles are of; 0: all."""
+
+    @property
+    def timed(self) -> int:
+        """Return how many frames the percentiles are of."""
+        return self.samples or self.frames
+
+    @property
+    def age_is_weak(self) -> bool:
+        """Return whether ages start when the frame was read, later than it was captured."""
+        return self.timestamp_origin == "read"
+
+
+@dataclass(frozen=True)
+class CalibrationUsed:
+    """Where the INT8 ranges came from."""
+
+    name: str
+    method: str
+    samples: int
+    seed: int
+    images_digest: str
+    """One digest over the digests of all calibration images."""
+    scheme: str = ""
+    effort: str = ""
+    table_digest: str = ""
+    uncalibrated: bool = False
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Flip:
+    """One image that the two engines answer differently. `thumbnail` is JPEG, empty if unknown."""
+
+    image: str
+    truth: str
+    before: str
+    after: str
+    lost: bool
+    gained: bool
+    thumbnail: bytes = b""
+
+
+@dataclass(frozen=True)
+class FlipSet:
+    """The flips of one comparison; `flips` may be fewer than `total`."""
+
+    before: str
+    after: str
+    images: int
+    total: int
+    lost: int
+    gained: int
+    flips: tuple[Flip, ...] = ()
+    mcnemar_p: float | None = None
+    agreement: float | None = None
+
+
+@dataclass(frozen=True)
+class ConditionsOf:
+    """The machine while `names` (engines or live runs) were measured, as words."""
+
+    names: tuple[str, ...]
+    values: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A file that the report was made from."""
+
+    path: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class ReportInput:
+    """Everything that stands in one report."""
+
+    title: str
+    rows: tuple[ReportRow, ...]
+    live: tuple[LiveRun, ...] = ()
+    conditions: tuple[ConditionsOf, ...] = ()
+    calibrations: tuple[CalibrationUsed, ...] = ()
+    flips: tuple[FlipSet, ...] = ()
+    commands: tuple[str, ...] = ()
+    made_on: str = ""
+    """The machine that the latencies were measured on."""
+    day: str = ""
+    images: str = ""
+    """What the accuracies were counted on, such as "653 images in imagenet/val"."""
+    notes: tuple[str, ...] = ()
+    sources: tuple[SourceFile, ...] = ()

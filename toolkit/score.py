@@ -1,0 +1,69 @@
+"""`edgekit score`: a model or engine and labelled images in, top-1 and top-5 out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from toolkit.accuracy import Accuracy
+from toolkit.artifacts import digest_of_file
+from toolkit.datasets.folder import LabelledImage, batches
+from toolkit.predictions import (
+    Prediction,
+    batch_size_for,
+    calibration_note,
+    check_not_calibrated_on,
+    images_to_score,
+    infer,
+    predictions_from_logits,
+)
+from toolkit.progress import Progress, ProgressCallback, silent
+from toolkit.runtime import open_session
+
+__all__ = ["score"]
+
+
+def score(
+    model: Path,
+    *,
+    images: Path,
+    threads: int = 0,
+    batch_size: int = 0,
+    limit: int | None = None,
+    backend: str = "auto",
+    progress: ProgressCallback = silent,
+) -> Accuracy:
+    """Return the accuracy of a model or engine on `images`, DIR/CLASS/*.jpg.
+
+    `batch_size` 0 takes the engine's own, or 8. `limit` scores that many images, spread evenly
+    over the classes and the same ones every time. Pictures are decoded while others are inferred.
+    Raises LeakageError for images that the model was calibrated on, ModelError for logits that are
+    not finite, and what `open_session` and `open_folder` raise.
+    """
+    with open_session(model, threads=threads, backend=backend) as session:
+        contract = session.contract
+        size = batch_size_for(contract, batch_size, engine_name=session.engine_name)
+        chosen = images_to_score(images, contract, limit=limit, progress=progress)
+        check_not_calibrated_on(chosen.images, contract, model=model)
+        labelled = [LabelledImage(image.path, image.label) for image in chosen.images]
+        predictions: list[Prediction] = []
+        right = 0
+        for batch, _ in batches(labelled, contract.preprocess, batch_size=size):
+            of_batch = chosen.images[len(predictions) : len(predictions) + len(batch)]
+            logits = infer(session, batch, of_batch)
+            predictions.extend(predictions_from_logits(logits, of_batch))
+            right += sum(prediction.right for prediction in predictions[-len(batch) :])
+            note = f"top-1 {100.0 * right / len(predictions):.1f} %"
+            progress(Progress("score", len(predictions), len(labelled), note))
+        notes = (session.note, calibration_note(contract), *chosen.notes)
+        return Accuracy(
+            model=str(model),
+            digest=digest_of_file(model),
+            backend=session.backend,
+            precision=contract.precision,
+            images=str(images),
+            batch_size=size,
+            labels=contract.labels,
+            ids=contract.ids,
+            predictions=tuple(predictions),
+            notes=tuple(note for note in notes if note),
+        )
