@@ -68,7 +68,9 @@ def _unknown(name: str, plain: str) -> TargetError:
             f"Unknown target {name!r}. Did you mean {guess}?",
             next_command=f"edgekit build model.onnx --target {close[0]}",
         )
+    first = names()[:4]
     return TargetError(
-        f"Unknown target {name!r}. Known targets: {', '.join(names())}.",
+        f"Unknown target {name!r}. Known targets: {', '.join(first)} and "
+        f"{len(names()) - len(first)} more.",
         next_command="edgekit targets",
     )

@@ -11,6 +11,8 @@ from typing import Any
 from toolkit.atomic import write_text
 from toolkit.contract import Contract, contract_from_dict
 from toolkit.errors import InputError, StaleError
+from toolkit.field_types import check_types
+from toolkit.shell import quoted
 
 __all__ = [
     "Checkpoint",
@@ -18,6 +20,7 @@ __all__ = [
     "Manifest",
     "OnnxModel",
     "digest_of_file",
+    "manifest_from_dict",
     "manifest_path",
     "open_engine_file",
     "write_manifest",
@@ -69,6 +72,8 @@ class Manifest:
     seconds: float = 0.0
     reproducible: bool = True
     notes: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
+    """What the builder was told beyond the graph: "STRONGLY_TYPED", "FP16", ..."""
 
     def to_json(self) -> str:
         """Return the text of the manifest file."""
@@ -95,7 +100,8 @@ def digest_of_file(path: Path) -> str:
             )
     except OSError as error:
         raise InputError(
-            f"{path} cannot be read: {error.strerror or error}.", next_command=f"ls -l {path}"
+            f"{path} cannot be read: {error.strerror or error}.",
+            next_command=f"ls -l {quoted(path)}",
         ) from error
 
 
@@ -116,6 +122,18 @@ def write_manifest(engine: Path, manifest: Manifest) -> None:
     write_text(manifest_path(engine), manifest.to_json())
 
 
+def manifest_from_dict(values: Any) -> Manifest:
+    """Return the manifest that `to_json` described. Raises TypeError when the values do not fit."""
+    if not isinstance(values, dict):
+        raise TypeError(f"it holds a {type(values).__name__}")
+    names = {field.name for field in fields(Manifest)}
+    known = {name: value for name, value in values.items() if name in names}
+    for name in ("sms", "notes", "flags"):
+        known[name] = tuple(known.get(name, ()))
+    check_types(Manifest, known)
+    return Manifest(**known)
+
+
 def open_engine_file(path: Path) -> Engine:
     """Read the manifest of `path` and check the engine's bytes against it.
 
@@ -123,20 +141,16 @@ def open_engine_file(path: Path) -> Engine:
     """
     digest = digest_of_file(path)
     where = manifest_path(path)
-    rebuild = f"edgekit build MODEL.onnx --target NAME --out {path}"
+    rebuild = f"edgekit build MODEL.onnx --target NAME --out {quoted(path)}"
     try:
-        values = json.loads(where.read_text(encoding="utf-8"))
-        names = {field.name for field in fields(Manifest)}
-        known = {name: value for name, value in values.items() if name in names}
-        known["sms"], known["notes"] = tuple(known.get("sms", ())), tuple(known.get("notes", ()))
-        manifest = Manifest(**known)
+        manifest = manifest_from_dict(json.loads(where.read_text(encoding="utf-8")))
     except OSError as error:
         raise InputError(
             f"{path} has no manifest ({where.name}): it was not built by Edgekit, "
             "or the manifest was left behind.",
             next_command=rebuild,
         ) from error
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError) as error:
         raise InputError(
             f"The manifest {where} is damaged ({error}).", next_command=rebuild
         ) from error

@@ -29,6 +29,7 @@ from toolkit.predictions import (
 )
 from toolkit.progress import Progress, ProgressCallback, silent
 from toolkit.runtime import Session, open_session
+from toolkit.shell import quoted
 
 __all__ = ["compare"]
 
@@ -151,7 +152,7 @@ def _check_classes(a: Path, b: Path, first: Contract, second: Contract) -> None:
         how = f"class {place} is {x!r} ({p}) in {a.name} and {y!r} ({q}) in {b.name}"
     raise LabelsError(
         f"The two models do not name the same classes: {how}.",
-        next_command=f"edgekit inspect {b} --json",
+        next_command=f"edgekit inspect {quoted(b)} --json",
     )
 
 
@@ -166,5 +167,6 @@ def _check_preprocess(
         raise ContractError(
             f"{a.name} and {b.name} prepare pictures differently ({different}): the drop would be "
             "that of the pictures, too.",
-            next_command=f"edgekit compare {a} {b} --images DIR --allow-different-preprocess",
+            next_command=f"edgekit compare {quoted(a)} {quoted(b)} --images DIR "
+            "--allow-different-preprocess",
         )

@@ -12,6 +12,7 @@ from toolkit.accuracy import Accuracy
 from toolkit.errors import InputError
 from toolkit.predictions import Prediction
 from toolkit.record_file import write_record
+from toolkit.shell import quoted
 from toolkit.statistics import (
     Interval,
     images_needed,
@@ -185,7 +186,8 @@ def pair_accuracies(a: Accuracy, b: Accuracy) -> Comparison:
         raise InputError(
             f"{a.model} was scored on {a.n} images and {b.model} on {b.n}, {different} of which "
             "the other did not see: only the same images can be paired.",
-            next_command=f"edgekit compare {a.model} {b.model} --images {a.images}",
+            next_command=f"edgekit compare {quoted(a.model)} {quoted(b.model)} "
+            f"--images {quoted(a.images)}",
         )
     return Comparison(a, b, notes=tuple(dict.fromkeys((*a.notes, *b.notes))))
 

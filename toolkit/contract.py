@@ -13,7 +13,9 @@ from typing import Any
 import onnx
 
 from toolkit.errors import ContractError
+from toolkit.field_types import check_types
 from toolkit.preprocess import Preprocess, preprocess_from_dict
+from toolkit.shell import quoted
 
 __all__ = [
     "CONTRACT_KEY",
@@ -68,8 +70,8 @@ def contract_from_dict(values: dict[str, Any], *, where: str) -> Contract:
 
     Raises ContractError when the values are damaged or were written by a newer Edgekit.
     """
-    fix = f"edgekit import {where} --out model.onnx"
-    fields = dict(values)
+    fix = f"edgekit import {quoted(where)} --out model.onnx"
+    fields = dict(values) if isinstance(values, dict) else {}
     version = fields.pop("version", None)
     if not isinstance(version, int) or version < 1:
         raise ContractError(f"The contract in {where} has no version.", next_command=fix)
@@ -83,6 +85,7 @@ def contract_from_dict(values: dict[str, Any], *, where: str) -> Contract:
         fields["preprocess"] = preprocess_from_dict(fields["preprocess"])
         for name in ("input_shape", "labels", "ids", "calibration_images"):
             fields[name] = tuple(fields[name])
+        check_types(Contract, fields)
         contract = Contract(**fields)
     except (TypeError, KeyError) as error:
         raise ContractError(
@@ -114,7 +117,7 @@ def read_contract(model: onnx.ModelProto, *, where: str) -> Contract | None:
             except ValueError as error:
                 raise ContractError(
                     f"The contract in {where} is not JSON ({error}).",
-                    next_command=f"edgekit import {where} --out model.onnx",
+                    next_command=f"edgekit import {quoted(where)} --out model.onnx",
                 ) from error
             return contract_from_dict(values, where=where)
     return None

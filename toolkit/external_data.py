@@ -8,6 +8,7 @@ from pathlib import Path
 import onnx
 
 from toolkit.errors import ModelError
+from toolkit.shell import quoted
 
 __all__ = ["external_tensors", "load_external_data", "subgraphs"]
 
@@ -84,7 +85,7 @@ def _read(path: Path, source: Path, entries: dict[str, str], tensor: str, *, lim
             raise ModelError(
                 f"{path} takes weight {tensor!r} from bytes {offset} to {offset + length} of "
                 f"{source.name}, which has {size}: that file is truncated or another one.",
-                next_command=f"ls -l {source}",
+                next_command=f"ls -l {quoted(source)}",
             )
         if length > limit:
             raise _refused(path, tensor, "the weights together exceed 2 GiB")
@@ -95,7 +96,7 @@ def _read(path: Path, source: Path, entries: dict[str, str], tensor: str, *, lim
         raise ModelError(
             f"{path} keeps weight {tensor!r} in {source.name}, which cannot be read: "
             f"{error.strerror or error}. Copy it beside the model.",
-            next_command=f"ls -l {path.parent}",
+            next_command=f"ls -l {quoted(path.parent)}",
         ) from error
     except ValueError as error:
         raise _refused(path, tensor, f"offset or length is not a number ({error})") from error
@@ -104,5 +105,5 @@ def _read(path: Path, source: Path, entries: dict[str, str], tensor: str, *, lim
 def _refused(path: Path, tensor: str, reason: str) -> ModelError:
     return ModelError(
         f"{path} wants to read weight {tensor!r} from another file, which is refused: {reason}.",
-        next_command=f"edgekit inspect {path}",
+        next_command=f"edgekit inspect {quoted(path)}",
     )

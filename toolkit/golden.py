@@ -24,6 +24,7 @@ from toolkit.atomic import write_bytes
 from toolkit.contract import Contract
 from toolkit.errors import InputError, StaleError
 from toolkit.runtime import Session, open_session
+from toolkit.shell import quoted
 
 __all__ = [
     "Golden",
@@ -131,7 +132,7 @@ def make_golden(
         raise InputError(
             f"Golden images must be uint8 (n, {', '.join(map(str, shape))}), "
             f"got {images.dtype} {images.shape}.",
-            next_command=f"edgekit inspect {model.path}",
+            next_command=f"edgekit inspect {quoted(model.path)}",
         )
     batch = contract.preprocess.normalise(images)
     with open_session(model.path, backend="onnxruntime-float") as session:
@@ -165,7 +166,7 @@ def read_golden(model: OnnxModel) -> Golden:
     Raises InputError when it is missing or damaged, StaleError when it belongs to other bytes.
     """
     path = golden_path(model.path)
-    again = f"edgekit calibrate MODEL.onnx --images DIR --out {model.path}"
+    again = f"edgekit calibrate MODEL.onnx --images DIR --out {quoted(model.path)}"
     try:
         golden = _read(path)
     except OSError as error:

@@ -9,7 +9,7 @@ them to white.
 from __future__ import annotations
 
 import hashlib
-import shlex
+import stat
 import struct
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from toolkit.errors import ImageError
+from toolkit.shell import quoted
 
 __all__ = ["IMAGE_SUFFIXES", "MAX_PIXELS", "image_digest", "read_image"]
 
@@ -51,6 +52,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     has floating-point pixels, or claims more than MAX_PIXELS pixels.
     """
     try:
+        _check_regular(path)
         with Image.open(path, formats=_FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise _refused(path, image.width, image.height)
@@ -58,14 +60,14 @@ def read_image(path: Path) -> NDArray[np.uint8]:
                 raise ImageError(
                     f"{path} has floating-point pixels, whose range is unknown: "
                     "save it with 8 or 16 bits.",
-                    next_command=f"file {shlex.quote(str(path))}",
+                    next_command=f"file {quoted(path)}",
                 )
             image.load()
             return _rgb(image)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageError(
             f"{path} claims too many pixels to be decoded safely ({error}).",
-            next_command=f"file {shlex.quote(str(path))}",
+            next_command=f"file {quoted(path)}",
         ) from error
     except _DAMAGE as error:
         raise _unreadable(path, error) from error
@@ -74,9 +76,19 @@ def read_image(path: Path) -> NDArray[np.uint8]:
 def image_digest(path: Path) -> str:
     """Return the first 16 hex digits of the SHA-256 of the file's bytes."""
     try:
+        _check_regular(path)
         return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
     except OSError as error:
         raise _unreadable(path, error) from error
+
+
+def _check_regular(path: Path) -> None:
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        # Opening a pipe that nobody writes to would wait for ever.
+        raise ImageError(
+            f"{path} is a pipe or a device, not a picture.", next_command=f"ls -l {quoted(path)}"
+        )
 
 
 def _rgb(image: Image.Image) -> NDArray[np.uint8]:
@@ -94,24 +106,29 @@ def _rgb(image: Image.Image) -> NDArray[np.uint8]:
 def _refused(path: Path, width: int, height: int) -> ImageError:
     return ImageError(
         f"{path} claims {width} x {height} pixels, over the limit of {MAX_PIXELS:,}: not decoded.",
-        next_command=f"file {shlex.quote(str(path))}",
+        next_command=f"file {quoted(path)}",
     )
 
 
 def _unreadable(path: Path, error: Exception) -> ImageError:
-    quoted = shlex.quote(str(path))
     if isinstance(error, FileNotFoundError):
-        return ImageError(f"{path} does not exist.", next_command=f"ls -l {quoted}")
+        return ImageError(f"{path} does not exist.", next_command=f"ls -l {quoted(path)}")
+    if isinstance(error, PermissionError):
+        return ImageError(
+            f"{path} cannot be read: {error.strerror}.", next_command=f"ls -l {quoted(path)}"
+        )
     if path.is_dir():
-        return ImageError(f"{path} is a folder, not a picture.", next_command=f"ls -l {quoted}")
+        return ImageError(
+            f"{path} is a folder, not a picture.", next_command=f"ls -l {quoted(path)}"
+        )
     if path.is_file() and path.stat().st_size == 0:
-        return ImageError(f"{path} is empty (0 bytes).", next_command=f"ls -l {quoted}")
+        return ImageError(f"{path} is empty (0 bytes).", next_command=f"ls -l {quoted(path)}")
     if isinstance(error, UnidentifiedImageError):
         return ImageError(
             f"{path} is not a picture in a known format ({', '.join(_FORMATS)}).",
-            next_command=f"file {quoted}",
+            next_command=f"file {quoted(path)}",
         )
     return ImageError(
         f"{path} is damaged or cut off and cannot be decoded ({error}).",
-        next_command=f"file {quoted}",
+        next_command=f"file {quoted(path)}",
     )

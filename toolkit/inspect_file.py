@@ -22,6 +22,7 @@ from toolkit.contract import UNCALIBRATED, Contract, read_contract
 from toolkit.errors import EdgekitError, InputError
 from toolkit.onnx_file import open_model, parse_onnx
 from toolkit.runtime.fit import why_not_here
+from toolkit.shell import quoted
 
 __all__ = ["FLOAT_REASONS_KEY", "Inspection", "ModelFacts", "inspect"]
 
@@ -134,13 +135,14 @@ def _read_table(path: Path, size: int) -> CalibrationTable:
     if size > _MAX_TABLE_BYTES:
         raise InputError(
             f"{path} is {size / 2**20:.0f} MiB: no calibration table is that large.",
-            next_command=f"ls -l {path}",
+            next_command=f"ls -l {quoted(path)}",
         )
     try:
         return table_from_json(path.read_text(encoding="utf-8"), where=str(path))
     except UnicodeDecodeError as error:
         raise InputError(
-            f"{path} is not text, so it is no calibration table.", next_command=f"file {path}"
+            f"{path} is not text, so it is no calibration table.",
+            next_command=f"file {quoted(path)}",
         ) from error
 
 

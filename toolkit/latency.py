@@ -12,6 +12,7 @@ import numpy as np
 
 from toolkit.errors import InputError
 from toolkit.record_file import damaged, read_record, write_record
+from toolkit.shell import quoted
 from toolkit.statistics import (
     Interval,
     Ratio,
@@ -153,7 +154,7 @@ def ratio_between(a: Latency, b: Latency) -> Ratio:
         raise InputError(
             f"{a.engine} and {b.engine} were not measured in turns: their ratio would contain "
             "whatever else changed in between.",
-            next_command=f"edgekit measure {a.engine} {b.engine}",
+            next_command=f"edgekit measure {quoted(a.engine)} {quoted(b.engine)}",
         )
     blocks = [np.asarray(run.samples_ms).reshape(-1, run.block) for run in (a, b)]
     return ratio_of_medians(blocks[0], blocks[1])

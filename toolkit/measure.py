@@ -22,6 +22,7 @@ from toolkit.latency import Latency
 from toolkit.progress import Progress, ProgressCallback, silent
 from toolkit.runtime import Session, open_session
 from toolkit.sample_inputs import sample_inputs
+from toolkit.shell import quoted
 from toolkit.statistics import percentile, quantile_interval
 from toolkit.turns import Plan, Timings, plan_turns, take_turns
 
@@ -99,7 +100,7 @@ def _check(
     if twice:
         raise InputError(
             f"{twice[0]} is named twice: its figures would be indistinguishable.",
-            next_command=f"edgekit measure {' '.join(map(str, dict.fromkeys(engines)))}",
+            next_command=f"edgekit measure {' '.join(map(quoted, dict.fromkeys(engines)))}",
         )
     if samples < 1 or not seconds > 0.0 or warmup < 0 or batch < 0:
         raise InputError(
@@ -136,7 +137,7 @@ def _inputs(session: Session, *, batch: int, seed: int) -> NDArray[np.float32]:
     if fixed and batch not in (0, fixed):
         raise InputError(
             f"{session.engine_name} takes batches of {fixed} images, not of {batch}.",
-            next_command=f"edgekit measure {session.engine_name} --batch {fixed}",
+            next_command=f"edgekit measure {quoted(session.engine_name)} --batch {fixed}",
         )
     return sample_inputs(session.contract.preprocess, fixed or batch or 1, seed=seed)
 

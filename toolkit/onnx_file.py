@@ -19,6 +19,7 @@ from toolkit.atomic import write_bytes
 from toolkit.contract import Contract, embed_contract, read_contract
 from toolkit.errors import ContractError, ModelError
 from toolkit.external_data import external_tensors, load_external_data, subgraphs
+from toolkit.shell import quoted
 
 __all__ = [
     "MAX_BYTES",
@@ -92,7 +93,7 @@ def open_model(path: Path) -> OnnxModel:
     """
     content = _read(path)
     model = _parse(content, where=path)
-    adopt = f"edgekit import {path} --preprocess imagenet --out {path.stem}.edgekit.onnx"
+    adopt = _adopt(path)
     if next(external_tensors(model), None) is not None:
         raise ModelError(
             f"{path} keeps weights in other files, so its digest would not cover them.",
@@ -169,24 +170,24 @@ def _read(path: Path) -> bytes:
             raise ModelError(
                 f"{path} is {size / 2**30:.1f} GiB; an ONNX file holds less than 2 GiB "
                 "(larger weights belong into external data).",
-                next_command=f"ls -l {path}",
+                next_command=f"ls -l {quoted(path)}",
             )
         content = path.read_bytes()
     except OSError as error:
         raise ModelError(
             f"{path} cannot be read: {error.strerror or error}.",
-            next_command=f"ls -l {path.parent}",
+            next_command=f"ls -l {quoted(path.parent)}",
         ) from error
     if not content:
         raise ModelError(
             f"{path} is empty: the download or export that wrote it did not finish.",
-            next_command=f"edgekit import SOURCE --out {path}",
+            next_command=f"edgekit import SOURCE --out {quoted(path)}",
         )
     return content
 
 
 def _parse(content: bytes, *, where: Path) -> onnx.ModelProto:
-    again = f"edgekit import SOURCE --out {where}"
+    again = f"edgekit import SOURCE --out {quoted(where)}"
     for start, what in _FOREIGN_STARTS.items():
         if content.startswith(start):
             raise ModelError(f"{where} is not an ONNX file but {what}.", next_command=again)
@@ -218,7 +219,7 @@ def _check(model: onnx.ModelProto, *, where: Path, thorough: bool = False) -> No
         reason = lines[0] if lines else "no reason given"
         raise ModelError(
             f"{where} is not valid ONNX: {reason.rstrip('.')}.",
-            next_command=f"edgekit import SOURCE --out {where}",
+            next_command=f"edgekit import SOURCE --out {quoted(where)}",
         ) from error
 
 
@@ -248,7 +249,7 @@ def _check_contract(contract: Contract, signature: Signature, *, where: Path) ->
     promised = (contract.input_name, contract.input_shape, contract.input_type)
     actual = (signature.input_name, signature.input_shape, signature.input_type)
     prepared = (preprocess.channels, preprocess.height, preprocess.width)
-    again = f"edgekit import {where} --preprocess imagenet --out {where.stem}.edgekit.onnx"
+    again = _adopt(where)
     if promised != actual:
         raise ContractError(
             f"The contract in {where} describes input {promised}, the graph has {actual}.",
@@ -260,6 +261,11 @@ def _check_contract(contract: Contract, signature: Signature, *, where: Path) ->
             f"classes, the graph takes {actual[1][1:]} and has {signature.classes} classes.",
             next_command=again,
         )
+
+
+def _adopt(path: Path) -> str:
+    adopted = quoted(f"{path.stem}.edgekit.onnx")
+    return f"edgekit import {quoted(path)} --preprocess imagenet --out {adopted}"
 
 
 def _shape(value: onnx.ValueInfoProto) -> tuple[int, ...] | None:
@@ -278,5 +284,5 @@ def _text(shape: tuple[int, ...] | None) -> str:
 def _not_a_classifier(where: Path, reason: str) -> ModelError:
     return ModelError(
         f"{where} is not a single-input image classifier: {reason}.",
-        next_command=f"edgekit inspect {where}",
+        next_command=f"edgekit inspect {quoted(where)}",
     )

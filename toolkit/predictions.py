@@ -20,6 +20,7 @@ from toolkit.errors import InputError, LeakageError, ModelError
 from toolkit.images import image_digest
 from toolkit.progress import Progress, ProgressCallback
 from toolkit.runtime import Session
+from toolkit.shell import quoted
 from toolkit.top_k import confidences
 
 __all__ = [
@@ -120,7 +121,7 @@ def check_not_calibrated_on(
         raise LeakageError(
             f"{len(seen)} of {len(images)} images to score were also used to calibrate "
             f"{model.name} ({seen[0]} is one): its accuracy on them says nothing about new images.",
-            next_command=f"edgekit score {model} --images OTHER_DIR",
+            next_command=f"edgekit score {quoted(model)} --images OTHER_DIR",
         )
 
 
@@ -131,7 +132,7 @@ def batch_size_for(contract: Contract, asked: int, *, engine_name: str) -> int:
         takes = f"batches of {fixed} images" if fixed else "at least one image"
         raise InputError(
             f"{engine_name} takes {takes}, not {asked}.",
-            next_command=f"edgekit score {engine_name} --images DIR",
+            next_command=f"edgekit score {quoted(engine_name)} --images DIR",
         )
     return fixed or asked or _BATCH
 
@@ -153,7 +154,7 @@ def infer(
         raise ModelError(
             f"{session.engine_name} answers {len(batch)} images with logits of shape "
             f"{logits.shape}, but its contract names {classes} classes.",
-            next_command=f"edgekit inspect {session.engine_name} --json",
+            next_command=f"edgekit inspect {quoted(session.engine_name)} --json",
         )
     finite = np.isfinite(logits).all(axis=1)
     if not finite.all():
@@ -161,7 +162,7 @@ def infer(
         raise ModelError(
             f"{session.engine_name} answers {worst.name} with logits that are NaN or infinite: "
             "its precision overflows, or its weights are damaged.",
-            next_command=f"edgekit inspect {session.engine_name} --json",
+            next_command=f"edgekit inspect {quoted(session.engine_name)} --json",
         )
     return logits
 

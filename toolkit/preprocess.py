@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from toolkit.errors import ContractError
+from toolkit.field_types import check_types
 
 __all__ = ["IMAGENET", "Preprocess", "Region", "Window", "preprocess_from_dict"]
 
@@ -149,9 +150,19 @@ class Preprocess:
         )
 
     def resize_window(self, cut: Image.Image, window: Window) -> Image.Image:
-        """Return (height, width) pixels of the picture cut out at `window`."""
-        size = (self.width, self.height)
-        return cut.resize(size, _PILLOW_FILTERS[self.interpolation], box=window.box)
+        """Return (height, width) pixels of the picture cut out at `window`.
+
+        Rows first, then columns, each pass rounded to 8 bits: Pillow before 13 always did so, and
+        13 turns the order round for tall pictures, which changes pixels by 1. The order is fixed
+        here, so that inputs do not depend on Pillow's version (and match the GPU's kernel).
+        """
+        chosen = _PILLOW_FILTERS[self.interpolation]
+        fewer = (cut.width - self.width, cut.height - self.height)
+        if chosen is not Image.Resampling.NEAREST and fewer[1] > max(2 * fewer[0], 0):
+            left, top, right, bottom = window.box
+            cut = cut.resize((self.width, cut.height), chosen, box=(left, 0, right, cut.height))
+            return cut.resize((self.width, self.height), chosen, box=(0, top, self.width, bottom))
+        return cut.resize((self.width, self.height), chosen, box=window.box)
 
     def crop(self, image: Image.Image) -> Image.Image:
         """Return the resized and cropped 8-bit picture, RGB or L, (height, width)."""
@@ -212,8 +223,9 @@ def preprocess_from_dict(values: dict[str, Any]) -> Preprocess:
     try:
         fields = dict(values)
         fields["mean"], fields["std"] = tuple(fields["mean"]), tuple(fields["std"])
+        check_types(Preprocess, fields)
         return Preprocess(**fields)
-    except (TypeError, KeyError) as error:
+    except (TypeError, KeyError, ValueError) as error:
         raise ContractError(
             f"The preprocessing in this contract is damaged ({error}).",
             next_command="edgekit import SOURCE --out model.onnx",

@@ -58,6 +58,7 @@ class Case:
 
 
 CASES = {
+    "tensorrt": Case("tensorrt", "jetson-orin-nano-8gb", "tensorrt", "tensorrt"),  # on the device
     "onnxruntime": Case("onnxruntime", "cpu", "onnxruntime-x86", "onnxruntime"),
     "tensorrt_rtx": Case("tensorrt_rtx", "rtx-4090", "tensorrt-rtx", "tensorrt_rtx"),
 }
@@ -122,7 +123,8 @@ def test_an_engine_is_named_after_model_and_target(case: Case, tmp_path: Path) -
     model = written(case, tmp_path)
     suffix = "onnx" if case.target == "cpu" else "engine"
     engine = build(model.path, target=case.target)
-    assert engine.path == tmp_path / f"m.{get(case.target).id}.{suffix}"
+    assert engine.path == tmp_path / f"m.{case.target}.{suffix}"
+    assert engine.manifest.target == get(case.target).id
 
 
 def test_the_same_model_gives_the_same_bytes_or_the_manifest_says_not(

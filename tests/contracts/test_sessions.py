@@ -1,4 +1,7 @@
-"""What every row of RUNTIMES promises. A new runtime is tested by being listed."""
+"""What every row of RUNTIMES promises. A new runtime is tested by being listed.
+
+Rows that need a GPU run on the doubles: their control flow is tested, not their hardware.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,11 @@ import onnx
 import pytest
 
 from tests.contracts import known_answer
+from tests.doubles.engines import open_runtime as open_session
 from tests.unit.toolkit.onnx_graphs import classifier, contract
 from toolkit.errors import InputError
 from toolkit.onnx_file import write_onnx
-from toolkit.runtime import RUNTIMES, open_session
+from toolkit.runtime import RUNTIMES
 
 COMPUTING = sorted(set(RUNTIMES) - {"fake"})  # the fake says in its note that it computes nothing
 ALL = sorted(RUNTIMES)

@@ -8,7 +8,7 @@ from pathlib import Path
 import toolkit
 from targets import get
 from targets.catalog import Target
-from targets.decision import Decision
+from targets.decision import ANYWHERE, Decision
 from targets.support import decide
 from toolkit.artifacts import (
     Engine,
@@ -25,16 +25,22 @@ from toolkit.errors import BuildError, InputError
 from toolkit.lazy import load
 from toolkit.onnx_file import open_model
 from toolkit.progress import ProgressCallback, silent
+from toolkit.runtime.cuda.libcuda import has_driver
+from toolkit.shell import quoted
 
 __all__ = ["BUILDERS", "build", "engine_path"]
 
 BUILDERS = {
     "onnxruntime": "toolkit.build.onnxruntime:build",
+    "tensorrt": "toolkit.build.tensorrt_here:build",
     "tensorrt_rtx": "toolkit.build.tensorrt_rtx:build",
 }
 """Add a builder here: its row is a `backend` of targets, its function a request.Builder."""
 
-_INSTALL = {"tensorrt_rtx": "pip install 'edgekit[rtx]'"}
+_INSTALL = {
+    "tensorrt": "pip install 'edgekit[tensorrt]'",
+    "tensorrt_rtx": "pip install 'edgekit[rtx]'",
+}
 
 
 def build(
@@ -63,10 +69,11 @@ def build(
     request = BuildRequest(
         model=source,
         target=",".join(row.id for row in rows),
-        out=out or engine_path(model, rows),
+        out=out or engine_path(model, target),
         sms=tuple(sorted({row.sm for row in rows if row.sm is not None})),
         batch=batch_from_text(batch) if batch else None,
         workspace_mib=workspace_mib,
+        flags=decision.builder_flags,
     )
     _check_out(request)
     builder = load(
@@ -81,12 +88,16 @@ def build(
     return open_engine_file(request.out)
 
 
-def engine_path(model: Path, rows: list[Target]) -> Path:
-    """Return `model.int8.rtx-4090.engine` for `model.int8.onnx`; cpu engines end in `.onnx`."""
+def engine_path(model: Path, target: str) -> Path:
+    """Return `model.int8.rtx-4090.engine` for `model.int8.onnx`; cpu engines end in `.onnx`.
+
+    `cpu` stays `cpu`, so that a script finds its engine on every machine; the manifest says which.
+    """
+    names = [name.strip() for name in target.split(",")]
+    rows = [get(name) for name in names]
     suffix = "onnx" if rows[0].is_cpu else "engine"
-    return model.with_name(
-        f"{model.name.removesuffix('.onnx')}.{'+'.join(row.id for row in rows)}.{suffix}"
-    )
+    words = (name if name == "cpu" else row.id for name, row in zip(names, rows, strict=True))
+    return model.with_name(f"{model.name.removesuffix('.onnx')}.{'+'.join(words)}.{suffix}")
 
 
 def _decide(rows: list[Target], source: OnnxModel, precision: str | None) -> Decision:
@@ -102,18 +113,24 @@ def _decide(rows: list[Target], source: OnnxModel, precision: str | None) -> Dec
     decisions = [decide(row, precision=wanted) for row in rows]
     first = decisions[0]
     for row, decision in zip(rows, decisions, strict=True):
-        if decision.backend not in BUILDERS:
+        if decision.backend not in BUILDERS or (decision.where != ANYWHERE and not has_driver()):
+            here = (
+                f"this version of Edgekit builds with {' and '.join(BUILDERS)}"
+                if decision.backend not in BUILDERS
+                else "there is no NVIDIA driver here"
+            )
             raise BuildError(
                 f"{row.name} takes {decision.backend} at {wanted}, which builds {decision.where}: "
-                f"this version of Edgekit builds with {' and '.join(BUILDERS)}.",
+                f"{here}.",
                 next_command=f"edgekit targets {row.id}",
             )
         if (decision.backend, decision.form) != (first.backend, first.form) or (
             len(rows) > 1 and row.is_cpu
         ):
+            other = rows[1] if row is rows[0] else row
             raise InputError(
-                f"{rows[0].id} and {row.id} cannot share one engine.",
-                next_command=f"edgekit build {source.path} --target {row.id}",
+                f"{rows[0].id} and {other.id} cannot share one engine: build one for each.",
+                next_command=f"edgekit build {quoted(source.path)} --target {row.id}",
             )
         check_scheme(source, row, decision)
     return first
@@ -123,7 +140,7 @@ def _check_out(request: BuildRequest) -> None:
     if request.out.resolve() == request.model.path.resolve():
         raise InputError(
             f"{request.out} is the model itself: an engine needs a name of its own.",
-            next_command=f"edgekit build {request.model.path} --target {request.target}",
+            next_command=f"edgekit build {quoted(request.model.path)} --target {request.target}",
         )
 
 
@@ -148,4 +165,5 @@ def _manifest(
         seconds=seconds,
         reproducible=built.reproducible,
         notes=(*decision.reasons, *built.notes),
+        flags=built.flags,
     )

@@ -22,7 +22,14 @@ from toolkit.contract import embed_contract
 from toolkit.errors import BuildError, InputError, MachineError, SchemeError
 from toolkit.golden import GoldenReport, golden_for, verify
 from toolkit.progress import Progress, ProgressCallback
-from toolkit.runtime.onnxruntime import ORT_ERRORS, VERSION, OrtSession, session_options
+from toolkit.runtime.onnxruntime import (
+    ORT_ERRORS,
+    VERSION,
+    OrtSession,
+    model_argument,
+    session_options,
+)
+from toolkit.shell import quoted
 
 __all__ = ["build"]
 
@@ -61,7 +68,7 @@ def build(request: BuildRequest, out: Path, progress: ProgressCallback) -> Built
 
 
 def _check_options(request: BuildRequest) -> None:
-    plain = f"edgekit build {request.model.path} --target cpu"
+    plain = f"edgekit build {quoted(request.model.path)} --target cpu"
     here = get("cpu").id
     if request.target != here:
         raise SchemeError(
@@ -75,11 +82,24 @@ def _check_options(request: BuildRequest) -> None:
             "the model does and sizes its memory itself.",
             next_command=plain,
         )
+    if not _is_utf8(request.out):
+        raise InputError(
+            f"ONNX Runtime cannot write to {request.out}: the name is not UTF-8.",
+            next_command=f"{plain} --out ANOTHER_NAME.onnx",
+        )
     if request.out.suffix == ".ort":
         raise InputError(
             f"{request.out.name}: cpu engines are ONNX files, not ONNX Runtime's own format.",
-            next_command=f"{plain} --out {request.out.with_suffix('.onnx')}",
+            next_command=f"{plain} --out {quoted(request.out.with_suffix('.onnx'))}",
         )
+
+
+def _is_utf8(path: Path) -> bool:
+    try:
+        str(path).encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _optimise(request: BuildRequest, out: Path) -> None:
@@ -88,19 +108,19 @@ def _optimise(request: BuildRequest, out: Path) -> None:
     options.optimized_model_filepath = str(out)
     try:
         onnxruntime.InferenceSession(
-            str(request.model.path), options, providers=["CPUExecutionProvider"]
+            model_argument(request.model.path), options, providers=["CPUExecutionProvider"]
         )
     except ORT_ERRORS as error:
         if "serialization failed" in str(error):  # the graph was taken; writing it was not
             raise MachineError(
                 f"ONNX Runtime could not write the optimised graph into {out.parent}: the disk is "
                 "full or a limit was reached.",
-                next_command=f"df -h {out.parent}",
+                next_command=f"df -h {quoted(out.parent)}",
             ) from error
         said = " ".join(str(error).split())
         raise BuildError(
             f"{VERSION} refuses {request.model.path}: {said}",
-            next_command=f"edgekit inspect {request.model.path}",
+            next_command=f"edgekit inspect {quoted(request.model.path)}",
         ) from error
 
 

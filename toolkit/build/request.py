@@ -37,6 +37,8 @@ class BuildRequest:
     sms: tuple[int, ...] = ()
     batch: BatchRange | None = None
     workspace_mib: int | None = None
+    flags: tuple[str, ...] = ()
+    """INT8 and FP16 where the decision for the target wants precision as builder flags."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class Built:
     isa: str = ""
     reproducible: bool = True
     notes: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
 
 
 Builder = Callable[[BuildRequest, Path, ProgressCallback], Built]

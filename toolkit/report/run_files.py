@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from calibration.table import CalibrationTable, table_from_json
 from toolkit.accuracy import Accuracy, read_accuracy
-from toolkit.artifacts import Manifest, digest_of_file, manifest_path, open_engine_file
+from toolkit.artifacts import (
+    Manifest,
+    digest_of_file,
+    manifest_from_dict,
+    manifest_path,
+    open_engine_file,
+)
 from toolkit.errors import InputError
 from toolkit.latency import Latency, read_latency
 from toolkit.record_file import damaged, read_record
 from toolkit.report.live_file import LIVE_KEYS, live_from_dict
 from toolkit.report.model import LiveRun, SourceFile
 from toolkit.report.paired import Paired, paired_from_dict
+from toolkit.shell import quoted
 
 __all__ = ["BuiltEngine", "LiveFile", "RunFiles", "read_run_files"]
 
@@ -76,7 +83,7 @@ def read_run_files(paths: Sequence[Path]) -> RunFiles:
         if digest in seen:
             raise InputError(
                 f"{seen[digest]} and {path} hold the same run: it would be counted twice.",
-                next_command=f"rm {path}",
+                next_command=f"rm {quoted(path)}",
             )
         seen[digest] = path
         found.sources.append(SourceFile(str(path), digest))
@@ -94,7 +101,7 @@ def _files(paths: Sequence[Path]) -> Iterator[tuple[Path, bool]]:
             # An engine may be named instead of its manifest.
             listed = [(path if path.suffix == ".json" else manifest_path(path), True)]
         else:
-            raise InputError(f"{path} does not exist.", next_command=f"ls -l {path.parent}")
+            raise InputError(f"{path} does not exist.", next_command=f"ls -l {quoted(path.parent)}")
         for file, named in listed:
             if file.resolve() not in given:
                 given.add(file.resolve())
@@ -140,7 +147,8 @@ def _object(path: Path, *, must: bool) -> dict[str, Any]:
         values = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(
-            f"{path} cannot be read: {error.strerror or error}.", next_command=f"ls -l {path}"
+            f"{path} cannot be read: {error.strerror or error}.",
+            next_command=f"ls -l {quoted(path)}",
         ) from error
     except (ValueError, RecursionError) as error:
         if must or _is_manifest(path):
@@ -161,12 +169,8 @@ def _engine(path: Path, values: dict[str, Any]) -> BuiltEngine:
         return BuiltEngine(engine, open_engine_file(engine).manifest, engine.stat().st_size)
     # Only the manifest came along, as when a report is written on another machine.
     try:
-        names = {each.name for each in fields(Manifest)}
-        known = {name: value for name, value in values.items() if name in names}
-        manifest = Manifest(**{**known, "sms": tuple(known.get("sms", ()))})
-        if not isinstance(manifest.contract, dict):
-            raise TypeError("the contract is no object")
-    except (TypeError, ValueError) as error:
-        remake = f"edgekit build MODEL.onnx --target NAME --out {engine}"
+        manifest = manifest_from_dict(values)
+    except TypeError as error:
+        remake = f"edgekit build MODEL.onnx --target NAME --out {quoted(engine)}"
         raise damaged(path, str(error), remake=remake) from error
     return BuiltEngine(engine, manifest, None)

@@ -15,6 +15,7 @@ from toolkit.report.findings import findings
 from toolkit.report.markdown import markdown_from_report
 from toolkit.report.model import ReportInput, ReportRow
 from toolkit.report.page import html_from_report
+from toolkit.shell import quoted
 
 __all__ = ["REPORT_VERSION", "Report", "report"]
 
@@ -64,7 +65,7 @@ def report(made: ReportInput, *, out: Path) -> Report:
     if out.suffix.lower() not in (".html", ".htm"):
         raise InputError(
             f"A report is an HTML page; {out.name} does not end in .html.",
-            next_command=f"edgekit report DIR --out {out.with_suffix('.html')}",
+            next_command=f"edgekit report DIR --out {quoted(out.with_suffix('.html'))}",
         )
     page = _bytes(html_from_report(made))
     beside = out.with_suffix(".json"), out.with_suffix(".md")

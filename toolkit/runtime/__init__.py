@@ -10,17 +10,24 @@ from toolkit.lazy import load
 from toolkit.onnx_file import open_model
 from toolkit.runtime.fit import check_runs_here
 from toolkit.runtime.session import Session
+from toolkit.shell import quoted
 
 __all__ = ["RUNTIMES", "Session", "open_runnable", "open_session"]
 
 RUNTIMES = {
     "onnxruntime": "toolkit.runtime.onnxruntime:open_session",
     "onnxruntime-float": "toolkit.runtime.onnxruntime:open_float_session",
+    "tensorrt": "toolkit.runtime.tensorrt:open_session",
+    "tensorrt_rtx": "toolkit.runtime.tensorrt_rtx:open_session",
     "fake": "toolkit.runtime.fake:open_session",
 }
 """Add a runtime here: a function (OnnxModel | Engine, *, threads, spin) -> Session."""
 
-_INSTALL = {"onnxruntime": "pip install --upgrade edgekit"}
+_INSTALL = {
+    "onnxruntime": "pip install --upgrade edgekit",
+    "tensorrt": "pip install 'edgekit[tensorrt]'",
+    "tensorrt_rtx": "pip install 'edgekit[rtx]' pycuda",
+}
 
 
 def open_session(
@@ -43,7 +50,7 @@ def open_session(
     if threads < 0:
         raise InputError(
             f"{threads} threads cannot run anything: 0 means every CPU.",
-            next_command=f"edgekit measure {path} --threads 0",
+            next_command=f"edgekit measure {quoted(path)} --threads 0",
         )
     source = open_runnable(path)
     if isinstance(source, Engine) and backend != "fake":

@@ -7,6 +7,8 @@ from pathlib import Path
 from targets.detect import isa
 from toolkit.artifacts import Engine, digest_of_file
 from toolkit.errors import ForeignEngineError
+from toolkit.runtime.cuda.libcuda import has_driver
+from toolkit.shell import quoted
 
 __all__ = ["check_runs_here", "origin_of", "why_not_here"]
 
@@ -21,9 +23,9 @@ def check_runs_here(engine: Engine) -> None:
     origin = origin_of(engine)
     raise ForeignEngineError(
         f"{engine.path.name} {reason}.",
-        next_command=f"edgekit build {origin} --target cpu --out {engine.path}"
+        next_command=f"edgekit build {quoted(origin)} --target cpu --out {quoted(engine.path)}"
         if engine.manifest.backend == "onnxruntime"
-        else f"edgekit score {origin} --images DIR",
+        else f"edgekit score {quoted(origin)} --images DIR",
     )
 
 
@@ -31,11 +33,12 @@ def why_not_here(engine: Engine) -> str:
     """Return why `engine` does not run on this machine, a clause without subject, or ""."""
     manifest = engine.manifest
     if manifest.backend != "onnxruntime":
+        if has_driver():
+            return ""  # whether it suits this GPU is seen when it is opened there
         sms = ", ".join(f"{sm // 10}.{sm % 10}" for sm in manifest.sms)
-        driver = "" if _NVIDIA_DRIVER.exists() else "there is no NVIDIA driver here, and "
         return (
-            f"was built for {manifest.target} (SM {sms}) with {manifest.built_with}: {driver}this "
-            "version of Edgekit builds such engines but does not run them"
+            f"was built for {manifest.target} (SM {sms}) with {manifest.built_with}: there is no "
+            "NVIDIA driver here"
         )
     here = isa()
     if manifest.isa != here:

@@ -21,12 +21,14 @@ from toolkit.contract import Contract
 from toolkit.errors import InputError, ModelError
 from toolkit.runtime.fit import origin_of
 from toolkit.runtime.session import check_batch
+from toolkit.shell import quoted
 
 __all__ = [
     "ORT_ERRORS",
     "VERSION",
     "OrtSession",
     "available_cpus",
+    "model_argument",
     "open_float_session",
     "open_session",
     "session_options",
@@ -77,7 +79,7 @@ class OrtSession:
         if self._session is None:
             raise InputError(
                 f"The session of {self.engine_name} is closed: call infer inside its `with`.",
-                next_command=f"edgekit measure {self.engine_name}",
+                next_command=f"edgekit measure {quoted(self.engine_name)}",
             )
         given = batch.astype(np.float16) if self._half else batch
         try:
@@ -118,7 +120,7 @@ def open_float_session(source: OnnxModel | Engine, *, threads: int, spin: bool) 
         raise InputError(
             f"{source.path.name} is an engine whose integer kernels are fixed: only the ONNX file "
             "it was built from can be evaluated in float.",
-            next_command=f"edgekit score {origin_of(source)} --images DIR",
+            next_command=f"edgekit score {quoted(origin_of(source))} --images DIR",
         )
     options = session_options(threads=threads, spin=spin)
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
@@ -153,9 +155,23 @@ def session_options(*, threads: int, spin: bool) -> onnxruntime.SessionOptions:
     return options
 
 
+def model_argument(path: Path) -> str | bytes:
+    """Return the path as ONNX Runtime takes it, or the model's bytes where it takes no such name.
+
+    It opens names in UTF-8 only.
+    """
+    try:
+        str(path).encode("utf-8")
+    except UnicodeEncodeError:
+        return path.read_bytes()
+    return str(path)
+
+
 def _load(path: Path, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(
+            model_argument(path), options, providers=["CPUExecutionProvider"]
+        )
     except ORT_ERRORS as error:
         raise _refused(str(path), error) from error
 
@@ -163,5 +179,5 @@ def _load(path: Path, options: onnxruntime.SessionOptions) -> onnxruntime.Infere
 def _refused(name: str, error: Exception) -> ModelError:
     said = " ".join(str(error).split()) or type(error).__name__
     return ModelError(
-        f"{VERSION} does not run {name}: {said}", next_command=f"edgekit inspect {name}"
+        f"{VERSION} does not run {name}: {said}", next_command=f"edgekit inspect {quoted(name)}"
     )

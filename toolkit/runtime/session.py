@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from toolkit.contract import Contract
 from toolkit.errors import InputError
+from toolkit.shell import quoted
 
 __all__ = ["Session", "check_batch"]
 
@@ -70,5 +71,5 @@ def check_batch(batch: Any, contract: Contract, *, engine_name: str) -> None:
         found = f"{batch.dtype} ({', '.join(map(str, batch.shape))})"
     raise InputError(
         f"{engine_name} takes a batch of {expected}, got {found}.",
-        next_command=f"edgekit inspect {engine_name}",
+        next_command=f"edgekit inspect {quoted(engine_name)}",
     )

@@ -22,6 +22,7 @@ from toolkit.build import build
 from toolkit.errors import BuildError, InputError
 from toolkit.onnx_file import write_onnx
 from toolkit.progress import Progress
+from toolkit.tensorrt_log import process_logger
 
 trt = pytest.importorskip("tensorrt_rtx", reason="needs pip install 'edgekit[rtx]'")
 
@@ -143,6 +144,33 @@ def test_int8_with_fp16_around_it_stays_int8_and_its_known_warnings_are_not_repe
     manifest = build(tmp_path / "q.onnx", target="rtx-4090").manifest
     assert manifest.int8_convs == 2
     assert not [note for note in manifest.notes if "warning" in note]
+
+
+def test_a_builder_that_still_lives_does_not_take_the_log_of_the_next_build(tmp_path: Path) -> None:
+    alive = trt.Builder(process_logger(trt))
+    manifest = build(int8_model(tmp_path).path, target="rtx-4090").manifest
+    del alive
+    assert manifest.int8_convs == 2
+    assert not [note for note in manifest.notes if "logger" in note or "no layer table" in note]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_that_python_handles_stops_the_build_and_gets_its_handler_back(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    model = int8_model(tmp_path)
+
+    def own(*_: object) -> None:
+        raise AssertionError("it would have crossed the builder")
+
+    before = signal.signal(number, own)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            build(model.path, target="rtx-4090", progress=lambda _: os.kill(os.getpid(), number))
+        assert signal.getsignal(number) is own
+    finally:
+        signal.signal(number, before)
+    assert [path.name for path in tmp_path.iterdir()] == ["q.onnx"]
 
 
 def test_ctrl_c_stops_the_build_and_leaves_nothing(tmp_path: Path) -> None:

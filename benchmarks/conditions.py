@@ -1,0 +1,30 @@
+"""What every benchmark file carries: when, on what, with which versions, by which command."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from targets.conditions import advice, read_conditions
+from toolkit.atomic import write_text
+
+__all__ = ["RESULTS", "write_results"]
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def write_results(out: Path, values: dict[str, Any]) -> None:
+    """Write `values` with the conditions and the command that made them, and print where."""
+    conditions = read_conditions()
+    name = Path(sys.argv[0]).stem
+    record = {
+        "command": " ".join(["python -m", f"benchmarks.{name}", *sys.argv[1:]]),
+        "conditions": asdict(conditions),
+        "advice": advice(conditions),
+        **values,
+    }
+    write_text(out, json.dumps(record, indent=1) + "\n")
+    print(out)

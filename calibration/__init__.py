@@ -1,0 +1,1 @@
+"""Ranges and Q/DQ: numpy, onnx and onnxruntime only."""

@@ -1,0 +1,76 @@
+"""Runs a float ONNX graph on the CPU for calibration: named values in, named values out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+from onnx import helper
+
+from calibration.errors import CalibrationError
+from calibration.graph import Graph
+from calibration.rewrites import remove_dead
+
+__all__ = ["Runner", "batch_limit", "up_to"]
+
+
+class Runner:
+    """An ONNX Runtime session on the CPU that keeps Q/DQ in float, as TensorRT rounds them."""
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        options.add_session_config_entry("session.disable_quant_qdq", "1")
+        options.enable_mem_pattern = False  # it reserves the peak of every run at once
+        # Spinning threads take the time of whoever decodes the next images.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        self._session: onnxruntime.InferenceSession | None = None
+        if not model.graph.node:  # only graph inputs are wanted; ONNX Runtime takes no empty graph
+            return
+        try:
+            self._session = onnxruntime.InferenceSession(
+                model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+            )
+        except RuntimeError as error:
+            raise CalibrationError(
+                f"ONNX Runtime does not run this model: {str(error).splitlines()[0]}.",
+                next_command="edgekit inspect MODEL.onnx",
+            ) from error
+
+    def run(
+        self, inputs: dict[str, NDArray[np.float32]], outputs: Sequence[str]
+    ) -> dict[str, NDArray[np.float32]]:
+        """Return the values of `outputs`; a graph input asked for is returned as it is."""
+        computed = [name for name in outputs if name not in inputs]
+        values = self._session.run(computed, inputs) if self._session and computed else []
+        return {**dict(zip(computed, values, strict=True)), **inputs}
+
+
+def batch_limit(graph: Graph, wanted: int) -> int:
+    """Return how many images one run takes. Raises CalibrationError for a fixed batch above 1."""
+    shape = graph.shape(graph.inputs[0])
+    fixed = shape[0] if shape else None
+    if fixed is None:
+        return wanted
+    if fixed != 1:
+        raise CalibrationError(
+            f"The model has a fixed batch of {fixed}; calibration needs a batch of 1 or a free "
+            "one.",
+            next_command="edgekit export model.pt --out model.onnx",
+        )
+    return 1
+
+
+def up_to(model: onnx.ModelProto, names: Sequence[str]) -> onnx.ModelProto:
+    """Return the part of `model` that computes `names`, and gives them out."""
+    result = onnx.ModelProto()
+    result.CopyFrom(model)
+    inputs = {value.name for value in result.graph.input}
+    del result.graph.output[:]
+    made = [helper.make_empty_tensor_value_info(name) for name in names if name not in inputs]
+    result.graph.output.extend(made)
+    remove_dead(result.graph)
+    return result

@@ -1,0 +1,1 @@
+"""Changes to a float graph that make its INT8 form more accurate."""

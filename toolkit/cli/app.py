@@ -1,0 +1,55 @@
+"""The commands of `edgekit`, a row each: open the named module to see what a command calls."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from toolkit.cli import machine, making, measuring
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    name="edgekit",
+    help="From a trained CNN to a trustworthy INT8 engine on a named NVIDIA device.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+for command in (
+    making.train,
+    making.import_,
+    making.export,
+    making.calibrate,
+    making.build,
+    measuring.live,
+    measuring.measure,
+    measuring.score,
+    measuring.compare,
+    measuring.report,
+    machine.targets,
+    machine.doctor,
+    machine.inspect,
+    machine.demo,
+):
+    app.command(name=command.__name__.rstrip("_"))(command)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from toolkit import __version__
+
+        print(f"edgekit {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Version.")
+    ] = False,
+) -> None:
+    """From a trained CNN to a trustworthy INT8 engine on a named NVIDIA device."""

@@ -1,0 +1,178 @@
+"""The commands that run models: live, measure, score, compare, report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from toolkit.cli.options import Images, Json, Out, Seed, Threads
+from toolkit.cli.outcome import Outcome, verb
+from toolkit.cli.progress import drawn
+
+__all__ = ["compare", "live", "measure", "report", "score"]
+
+
+@verb
+def live(
+    engine: Annotated[Path, typer.Argument(help="Engine, or ONNX model for ONNX Runtime.")],
+    camera: Annotated[
+        str, typer.Option(help="file://clip.avi, images://DIR or synthetic://640x480@30.")
+    ],
+    frames: Annotated[int, typer.Option(min=0, help="Stop after so many; 0: until it ends.")] = 0,
+    threads: Threads = 0,
+    policy: Annotated[
+        str, typer.Option(help="latest: the newest frame, drop others; queue: every frame.")
+    ] = "latest",
+    warmup: Annotated[int, typer.Option(min=0, help="Frames that are not measured.")] = 10,
+    results: Annotated[str, typer.Option(help="JSON lines per frame: a file, or - .")] = "",
+    out: Annotated[Path | None, typer.Option(help="Where the summary goes.")] = None,
+    as_json: Json = False,
+) -> Outcome:
+    """Classify frames as they come and report the age of every answer.
+
+    Example: `edgekit live model.int8.cpu.onnx --camera synthetic://640x480@30 --frames 300`
+    """
+    from toolkit.cli.live_run import run
+
+    with drawn(quiet=as_json) as progress:
+        return run(
+            engine,
+            camera=camera,
+            frames=frames,
+            threads=threads,
+            policy=policy,
+            warmup=warmup,
+            results=results,
+            out=out,
+            as_json=as_json,
+            progress=progress,
+        )
+
+
+@verb
+def measure(
+    engines: Annotated[list[Path], typer.Argument(help="Engines to time, interleaved.")],
+    threads: Threads = 0,
+    samples: Annotated[int, typer.Option(min=1, help="Timed inferences per engine.")] = 1000,
+    warmup: Annotated[int, typer.Option(min=0, help="Inferences before timing starts.")] = 50,
+    seconds: Annotated[float, typer.Option(min=0.1, help="At most so long per engine.")] = 60.0,
+    batch: Annotated[int, typer.Option(min=0, help="Images per inference; 0: as built.")] = 0,
+    seed: Seed = 0,
+    out: Annotated[Path | None, typer.Option(help="Also write the record, for `report`.")] = None,
+    as_json: Json = False,
+) -> Outcome:
+    """Time engines side by side: p50, p95, p99, with the conditions.
+
+    Example: `edgekit measure model.cpu.onnx model.int8.cpu.onnx --threads 2`
+    """
+    from toolkit.atomic import check_writable
+    from toolkit.latency import write_latency
+    from toolkit.measure import measure as measure_
+
+    if out is not None:
+        check_writable(out)
+    with drawn(quiet=as_json) as progress:
+        runs = measure_(
+            engines,
+            threads=threads,
+            samples=samples,
+            seconds=seconds,
+            warmup=warmup,
+            batch=batch,
+            seed=seed,
+            progress=progress,
+        )
+    if out is not None:
+        write_latency(out, runs)
+    return Outcome(
+        "\n".join(run.line() for run in runs),
+        {"runs": [run.to_dict() for run in runs]},
+        details=tuple(line for run in runs for line in (*run.unstable, *run.notes)),
+    )
+
+
+@verb
+def score(
+    model: Annotated[Path, typer.Argument(help="Engine or ONNX model.")],
+    images: Images,
+    threads: Threads = 0,
+    limit: Annotated[int, typer.Option(min=0, help="Score so many, spread evenly; 0: all.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Also write the record, for `report`.")] = None,
+    as_json: Json = False,
+) -> Outcome:
+    """Score top-1 and top-5 accuracy on a folder of labelled images.
+
+    Example: `edgekit score model.int8.cpu.onnx --images val`
+    """
+    from toolkit.accuracy import write_accuracy
+    from toolkit.atomic import check_writable
+    from toolkit.score import score as score_
+
+    if out is not None:
+        check_writable(out)
+    with drawn(quiet=as_json) as progress:
+        accuracy = score_(
+            model, images=images, threads=threads, limit=limit or None, progress=progress
+        )
+    if out is not None:
+        write_accuracy(out, accuracy)
+    return Outcome(accuracy.line(), accuracy.to_dict(), details=accuracy.notes)
+
+
+@verb
+def compare(
+    a: Annotated[Path, typer.Argument(help="The reference, usually the float model.")],
+    b: Annotated[Path, typer.Argument(help="The model it is compared with.")],
+    images: Images,
+    threads: Threads = 0,
+    limit: Annotated[int, typer.Option(min=0, help="Compare so many; 0: all.")] = 0,
+    allow_different_preprocess: Annotated[
+        bool,
+        typer.Option("--allow-different-preprocess", help="Each model gets its own preprocessing."),
+    ] = False,
+    out: Annotated[Path | None, typer.Option(help="Also write the record, for `report`.")] = None,
+    as_json: Json = False,
+) -> Outcome:
+    """Compare two models on the same images: the drop, its interval, every changed answer.
+
+    Example: `edgekit compare model.onnx model.int8.onnx --images val`
+    """
+    from toolkit.atomic import check_writable
+    from toolkit.compare import compare as compare_
+    from toolkit.comparison import write_comparison
+
+    if out is not None:
+        check_writable(out)
+    with drawn(quiet=as_json) as progress:
+        comparison = compare_(
+            a,
+            b,
+            images=images,
+            threads=threads,
+            limit=limit or None,
+            allow_different_preprocess=allow_different_preprocess,
+            progress=progress,
+        )
+    if out is not None:
+        write_comparison(out, comparison)
+    return Outcome(comparison.line(), comparison.to_dict(), details=comparison.notes)
+
+
+@verb
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="JSON files of other commands, or folders.")],
+    out: Out = Path("report.html"),
+    title: Annotated[str, typer.Option(help="Heading of the report.")] = "",
+    as_json: Json = False,
+) -> Outcome:
+    """Write one self-contained HTML page from what the other commands measured.
+
+    Example: `edgekit report runs/ --out report.html`
+    """
+    from toolkit.report import report as report_
+    from toolkit.report.evidence import report_input_from_files
+
+    made = report_(report_input_from_files(runs, title=title or None), out=out)
+    return Outcome(f"{made.html}  {made.rows} rows", made.to_dict())

@@ -1,0 +1,81 @@
+"""A checked float graph in, `model.onnx` with its deployment contract out, in FP32 or FP16."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx
+
+from calibration.precision import fp16_model
+from toolkit.artifacts import OnnxModel
+from toolkit.contract import Contract
+from toolkit.errors import InputError
+from toolkit.onnx_file import signature_of, write_onnx
+from toolkit.progress import Progress, ProgressCallback, silent
+from toolkit.sample_inputs import sample_inputs
+from toolkit.sources import Imported
+
+__all__ = ["OPSETS", "check_options", "write_float_model"]
+
+OPSETS = range(17, 21)
+"""17 is what TensorRT 8.5 reads, 20 what TensorRT 10 and later and ONNX Runtime read."""
+
+_PRECISIONS = ("fp32", "fp16")
+
+
+def check_options(*, opset: int, precision: str) -> None:
+    """Raise InputError unless `opset` and `precision` can be written."""
+    if opset not in OPSETS:
+        raise InputError(
+            f"Opset {opset} cannot be written, only {OPSETS[0]} (TensorRT 8.5) to {OPSETS[-1]}.",
+            next_command="edgekit import SOURCE --opset 17 --out model.onnx",
+        )
+    if precision == "int8":
+        raise InputError(
+            "INT8 needs ranges, which come from calibration images.",
+            next_command="edgekit calibrate model.onnx --images DIR",
+        )
+    if precision not in _PRECISIONS:
+        raise InputError(
+            f"Unknown precision {precision!r}: {' or '.join(_PRECISIONS)}.",
+            next_command="edgekit import SOURCE --precision fp16 --out model.onnx",
+        )
+
+
+def write_float_model(
+    found: Imported, *, out: Path, precision: str = "fp32", progress: ProgressCallback = silent
+) -> OnnxModel:
+    """Write `found` to `out`, atomically, with its contract.
+
+    FP16 keeps the input and output in float32, and in float whatever would overflow on generated
+    pictures. Raises ModelError, MachineError, and calibration.CalibrationError.
+    """
+    model = found.model
+    if precision == "fp16" and found.precision != "fp16":
+        model = _fp16(found, progress)
+    progress(Progress("write", 0, 1, out.name))
+    signature = signature_of(model, where=out)
+    contract = Contract(
+        input_name=signature.input_name,
+        input_shape=signature.input_shape,
+        input_type=signature.input_type,
+        preprocess=found.preprocess,
+        labels=found.labels,
+        ids=found.ids,
+        source=found.source,
+        parent=found.parent,
+        precision=precision if found.precision == "fp32" else found.precision,
+    )
+    written = write_onnx(model, out, contract)
+    progress(Progress("write", 1, 1, out.name))
+    return written
+
+
+def _fp16(found: Imported, progress: ProgressCallback) -> onnx.ModelProto:
+    step = "convert to FP16"
+    progress(Progress(step, 0, 1))
+    batch = signature_of(found.model, where=Path(found.source)).input_shape[0] or 2
+    inputs = [sample_inputs(found.preprocess, batch, seed=seed) for seed in range(4)]
+    model, notes = fp16_model(found.model, batches=inputs)
+    progress(Progress(step, 1, 1, f"{len(notes)} remarks: {notes[0]}" if notes else ""))
+    return model

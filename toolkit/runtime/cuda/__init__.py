@@ -1,0 +1,1 @@
+"""Run TensorRT and TensorRT-RTX engines with PyCUDA; the modules are passed in, never imported."""

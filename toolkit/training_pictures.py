@@ -1,0 +1,102 @@
+"""The pictures of a training folder as shuffled batches, decoded once when they fit in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolkit.datasets.decode import decoded
+from toolkit.datasets.folder import ImageFolder, LabelledImage, folder_of_classes, open_folder
+from toolkit.errors import InputError
+from toolkit.preprocess import Preprocess
+from toolkit.progress import Progress, ProgressCallback
+from toolkit.shell import quoted
+
+__all__ = ["Pictures", "open_pictures", "open_splits"]
+
+_CACHE_BYTES = 1 << 30
+_TRAIN_NAMES = ("train", "train_data")
+_VAL_NAMES = ("val", "test_data", "test", "valid", "validation")
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Labelled pictures; `cache` holds all their cropped pixels (n, H, W, C), or None."""
+
+    images: tuple[LabelledImage, ...]
+    preprocess: Preprocess
+    threads: int
+    cache: NDArray[np.uint8] | None
+
+    def batches(
+        self, order: Sequence[int], batch_size: int
+    ) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]:
+        """Yield pixels, uint8 (n, H, W, C), with labels, int64 (n,), in the given order."""
+        labels = np.asarray([image.label for image in self.images], dtype=np.int64)
+        indices = np.asarray(order, dtype=np.int64)
+        chunks = np.split(indices, range(batch_size, len(indices), batch_size))
+        if self.cache is not None:
+            for chunk in chunks:
+                yield self.cache[chunk], labels[chunk]
+            return
+        pixels = _pixels([self.images[i] for i in order], self.preprocess, batch_size, self.threads)
+        for chunk in chunks:
+            yield np.stack([next(pixels) for _ in chunk]), labels[chunk]
+
+
+def open_splits(data: Path) -> tuple[ImageFolder, ImageFolder]:
+    """Return the training and the validation pictures of `data`, with equal classes.
+
+    The folders are called train and val, or train_data and test_data. Raises InputError when one
+    is missing, has one class or an empty class; LabelsError when a validation class was not
+    trained.
+    """
+    train = open_folder(_split(data, _TRAIN_NAMES))
+    val = folder_of_classes(_split(data, _VAL_NAMES), ids=train.classes, labels=train.classes)
+    return train, val
+
+
+def open_pictures(
+    folder: ImageFolder,
+    preprocess: Preprocess,
+    *,
+    step: str,
+    threads: int = 0,
+    progress: ProgressCallback,
+) -> Pictures:
+    """Return the pictures of `folder`; up to 1 GiB of pixels are decoded now and kept."""
+    total = len(folder.images)
+    shape = (total, preprocess.height, preprocess.width, preprocess.channels)
+    if np.prod(shape, dtype=np.int64) > _CACHE_BYTES:
+        return Pictures(folder.images, preprocess, threads, None)
+    cache = np.empty(shape, dtype=np.uint8)
+    for index, pixels in enumerate(_pixels(folder.images, preprocess, 8, threads)):
+        cache[index] = pixels
+        if index % 100 == 99 or index + 1 == total:
+            progress(Progress(step, index + 1, total))
+    return Pictures(folder.images, preprocess, threads, cache)
+
+
+def _pixels(
+    images: Sequence[LabelledImage], preprocess: Preprocess, ahead: int, threads: int
+) -> Iterator[NDArray[np.uint8]]:
+    for _, pixels in decoded(images, preprocess.pixels, ahead=ahead, threads=threads):
+        yield pixels
+
+
+def _split(data: Path, names: tuple[str, ...]) -> Path:
+    if not data.is_dir():
+        what = "is a file, not a folder" if data.exists() else "does not exist"
+        raise InputError(f"{data} {what}.", next_command=f"ls -l {quoted(data.parent)}")
+    found = next((data / name for name in names if (data / name).is_dir()), None)
+    if found is None:
+        raise InputError(
+            f"{data} has no folder {names[0]}/ (or {', '.join(names[1:])}) with one folder per "
+            "class in it.",
+            next_command=f"ls {quoted(data)}",
+        )
+    return found
