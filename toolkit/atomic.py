@@ -97,9 +97,7 @@ def write_text(path: Path, content: str) -> None:
 def check_writable(path: Path) -> None:
     """Raise MachineError if `path` could not be written: called before work that takes minutes."""
     _check_no_folder(path)
-    folder = path.parent
-    while not folder.exists():
-        folder = folder.parent
+    folder = _existing_folder(path)
     if not folder.is_dir():
         raise _machine_error(path, NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)))
     if not os.access(folder, os.W_OK | os.X_OK):
@@ -128,6 +126,14 @@ def _check_no_folder(path: Path) -> None:
             f"{path} is a folder: a file of that name cannot be written.",
             next_command=f"ls -ld {quoted(path)}",
         )
+
+
+def _existing_folder(path: Path) -> Path:
+    """Return the folder of `path`, or the nearest one above that exists."""
+    folder = path.parent
+    while not os.path.lexists(folder) and folder != folder.parent:
+        folder = folder.parent
+    return folder
 
 
 def _temporary_beside(path: Path) -> Path:
@@ -167,7 +173,7 @@ def _remove_abandoned(path: Path) -> None:
 
 
 def _machine_error(path: Path, error: OSError) -> MachineError:
-    folder = path.parent
+    folder = _existing_folder(path)
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return MachineError(
             f"The disk that holds {folder} is full: {path.name} was not written.",

@@ -16,7 +16,7 @@ from calibration.schemes import SCHEMES
 from targets import get
 from targets.support import decide
 from toolkit.artifacts import OnnxModel
-from toolkit.atomic import check_writable, write_text
+from toolkit.atomic import check_writable, replace_file, write_text
 from toolkit.contract import UNCALIBRATED, Contract
 from toolkit.datasets.folder import LabelledImage, batches, open_folder, select
 from toolkit.errors import InputError
@@ -74,8 +74,8 @@ def calibrate(
     """Choose ranges on `samples` images of `images`, write Q/DQ for `target`.
 
     Without `target` the result suits TensorRT 10 and newer. `random_data` calibrates on noise
-    instead of images and stamps the result UNCALIBRATED. The table is written before the model:
-    a model whose table is missing cannot exist. Raises InputError, ModelError, ContractError,
+    instead of images and stamps the result UNCALIBRATED. Table and model are both
+    complete before either gets its name. Raises InputError, ModelError, ContractError,
     calibration.CalibrationError and targets.TargetError.
     """
     started = time.monotonic()
@@ -109,9 +109,11 @@ def calibrate(
         uncalibrated=random_data,
         progress=lambda step, done, total: progress(Progress(step, done, total)),
     )
-    write_text(table_path(out), result.table.to_json())
     _note_float_reasons(result)
-    int8 = write_onnx(result.model, out, _int8_contract(source, result))
+    # Both are complete before either gets its name: a full disk leaves the old pair.
+    with replace_file(table_path(out)) as table:
+        table.write_text(result.table.to_json(), encoding="utf-8")
+        int8 = write_onnx(result.model, out, _int8_contract(source, result))
     write_golden(make_golden(int8, float_model=source), int8.path)
     return Calibration(
         model=int8,

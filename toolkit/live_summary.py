@@ -109,8 +109,9 @@ class LiveSummary:
         if not self.frames:
             return [f"no frame was answered ({self.policy}; {self.ended})"]
         weak = self.timestamp_origin == "read"  # the true age is larger
+        many = f"{self.frames} frames at {self.fps:.1f} per second"
         lines = [
-            f"{self.frames} frames at {self.fps:.1f} per second, {self.dropped} dropped "
+            f"{many if self.frames > 1 else '1 frame'}, {self.dropped} dropped "
             f"({self.policy}; {self.ended})",
             f"capture-to-result  {self.capture_to_result_ms.text(doubt=weak)}",
             f"frame age          {self.frame_age_ms.text(doubt=weak)}",

@@ -15,8 +15,8 @@ from toolkit.artifacts import (
     Manifest,
     OnnxModel,
     digest_of_file,
+    manifest_path,
     open_engine_file,
-    write_manifest,
 )
 from toolkit.atomic import replace_file
 from toolkit.build.request import BuildRequest, Built, batch_from_text
@@ -81,10 +81,11 @@ def build(
         what=f"Building for {request.target}",
         install=_INSTALL.get(decision.backend, "pip install --upgrade edgekit"),
     )
-    with replace_file(request.out) as temporary:
+    # Both are complete before either gets its name: a full disk leaves the old pair.
+    with replace_file(manifest_path(request.out)) as seal, replace_file(request.out) as temporary:
         built: Built = builder(request, temporary, progress)
         manifest = _manifest(request, decision, built, temporary, time.monotonic() - started)
-    write_manifest(request.out, manifest)
+        seal.write_text(manifest.to_json(), encoding="utf-8")
     return open_engine_file(request.out)
 
 

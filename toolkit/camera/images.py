@@ -64,6 +64,7 @@ def open_images(uri: CameraUri, *, paced: bool, clock: Clock) -> Iterator[Camera
 
 def _paths(target: Path) -> list[Path]:
     if target.is_dir():
+        list(target.iterdir())  # raises where rglob passes over a folder that cannot be read
         return sorted(path for path in target.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
     if target.suffix.lower() in IMAGE_SUFFIXES and target.is_file():
         return [target]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import typer
@@ -9,8 +10,11 @@ import typer
 from toolkit.cli import streams
 from toolkit.cli.app import app
 from toolkit.cli.failure import Failure, failure_from_error, print_failure
+from toolkit.shell import quoted
 
 __all__ = ["run"]
+
+_UNREADABLE = re.compile(r"path '(.*)' is not readable\.$")
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -34,6 +38,10 @@ def _failure(error: Exception) -> Failure:
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "edgekit"
     message = " ".join(error.format_message().split())
+    unreadable = _UNREADABLE.search(message)
+    if unreadable:  # Typer takes it for wrong usage, but the file is what needs fixing
+        name = unreadable[1]
+        return Failure(f"{name} cannot be read: permission denied.", f"ls -ld {quoted(name)}", 1)
     if message and not message.endswith((".", "?", "!")):
         message += "."
     return Failure(message, f"{command} --help", error.exit_code)

@@ -20,8 +20,6 @@ __all__ = ["INTERRUPTED", "catch", "ignore", "same_command", "stop", "stopping_s
 
 INTERRUPTED = "Interrupted: nothing half-written was left behind."
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
 
 def catch() -> None:
     """Let each of the signals `stop` the process."""
@@ -39,8 +37,12 @@ def ignore() -> None:
 
 
 def stopping_signals() -> tuple[signal.Signals, ...]:
-    """Return the signals that end a command; not those that `nohup` or `&` made it ignore."""
-    return tuple(number for number in _SIGNALS if signal.getsignal(number) != signal.SIG_IGN)
+    """Return the signals that end a command: SIGHUP not where `nohup` made it ignored.
+
+    SIGINT always: a shell makes it ignored for `edgekit live ... &`, but `kill -INT` is meant.
+    """
+    hangup = signal.getsignal(signal.SIGHUP) != signal.SIG_IGN
+    return (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hangup else []))
 
 
 def same_command() -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from toolkit.atomic import write_bytes
+from toolkit.atomic import replace_file
 from toolkit.errors import InputError
 from toolkit.report.findings import findings
 from toolkit.report.markdown import markdown_from_report
@@ -70,9 +71,10 @@ def report(made: ReportInput, *, out: Path) -> Report:
     page = _bytes(html_from_report(made))
     beside = out.with_suffix(".json"), out.with_suffix(".md")
     text = json.dumps(_values(made), indent=1, sort_keys=True, allow_nan=False)
-    write_bytes(beside[0], _bytes(text + "\n"))
-    write_bytes(beside[1], _bytes(markdown_from_report(made)))
-    write_bytes(out, page)
+    contents = (_bytes(text + "\n"), _bytes(markdown_from_report(made)), page)
+    with ExitStack() as stack:  # all are complete before any gets its name
+        for path, content in zip((*beside, out), contents, strict=True):
+            stack.enter_context(replace_file(path)).write_bytes(content)
     return Report(out, *beside, table=made.rows, bytes=len(page))
 
 
