@@ -24,6 +24,7 @@ class Runner:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         options.add_session_config_entry("session.disable_quant_qdq", "1")
+        options.enable_cpu_mem_arena = False
         options.enable_mem_pattern = False  # it reserves the peak of every run at once
         # Spinning threads take the time of whoever decodes the next images.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")

@@ -24,8 +24,8 @@ from calibration.rounding import Grid
 
 __all__ = ["Trial", "output_errors"]
 
-_CHUNK_BYTES = 96 << 20
-_RUN_SIZE = 8
+_CHUNK_BYTES = 16 << 20
+_RUN_SIZE = 4
 _READ, _SCALE, _ZERO = "edgekit_read", "edgekit_scale", "edgekit_zero_point"
 
 
