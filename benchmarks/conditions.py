@@ -21,10 +21,16 @@ def write_results(out: Path, values: dict[str, Any]) -> None:
     conditions = read_conditions()
     name = Path(sys.argv[0]).stem
     record = {
-        "command": " ".join(["python -m", f"benchmarks.{name}", *sys.argv[1:]]),
+        "command": " ".join(["python -m", f"benchmarks.{name}", *map(_portable, sys.argv[1:])]),
         "conditions": asdict(conditions),
         "advice": advice(conditions),
         **values,
     }
     write_text(out, json.dumps(record, indent=1) + "\n")
     print(out)
+
+
+def _portable(argument: str) -> str:
+    """Return an argument without the folders of this machine."""
+    path = Path(argument)
+    return f"{path.name.upper()}_DIR" if path.is_dir() else path.name if path.exists() else argument
