@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -22,6 +23,7 @@ EDGEKIT: tuple[str, ...] = (
 )
 _OVERRIDES = (1, 2)  # CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH
 _PR_CAPBSET_DROP = 24
+_PROGRESS = re.compile(r"[a-z][a-z ]*(to ONNX)?: \d+ in \d+\.\d s")
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,8 @@ def is_refusal(said: Said, *, code: int = 1, as_json: bool = False) -> tuple[str
         sentence, next_command = values["error"], values["next"]
     else:
         assert said.out == "", said
-        lines = said.err.splitlines()
+        # Steps that were finished before may have said how long they took.
+        lines = [line for line in said.err.splitlines() if not _PROGRESS.match(line)]
         assert len(lines) == 2, said.err
         assert lines[1].startswith("Next: "), said.err
         sentence, next_command = lines[0], lines[1].removeprefix("Next: ")
