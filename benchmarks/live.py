@@ -111,7 +111,7 @@ def paced(engine: Path, clip: Path, *, threads: int, spin: bool, frames: int) ->
         "overhead_over_back_to_back_ms": summary.capture_to_result_ms.p50
         - spread_of(alone).p50
         - stages["preprocess"].p50,
-        "summary": summary.to_dict(raw=True),
+        "summary": {**summary.to_dict(raw=True), "camera": f"file://{clip.name}?loop=1&fps=30"},
     }
 
 

@@ -17,7 +17,7 @@ __all__ = ["RTX_SMS", "decide"]
 
 # Seen in the graph that ONNX Runtime 1.32 optimised on x86-64: Cast, Conv (float), Cast.
 _CPU_FP16 = {
-    "cpu-x86": "ONNX Runtime computes FP16 graphs in FP32 between casts: smaller, not faster",
+    "cpu-x86": "ONNX Runtime computes FP16 graphs in FP32 between casts: nothing is gained",
     "cpu-arm64": "whether FP16 is faster than FP32 on an ARM CPU was not measured",
 }
 _CPU_INT8 = {

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from targets import decide, get, read_conditions
+from targets import decide, detect, get, read_conditions
 from toolkit.accuracy import write_accuracy
 from toolkit.artifacts import Engine
 from toolkit.atomic import check_writable, write_text
@@ -21,6 +21,7 @@ from toolkit.compare import compare
 from toolkit.comparison import write_comparison
 from toolkit.datasets.signs import SIGNS, SignsData, make_signs, sign_frames
 from toolkit.export import export
+from toolkit.import_model import import_model
 from toolkit.latency import write_latency
 from toolkit.live import run_live
 from toolkit.live_summary import LiveSummary
@@ -37,6 +38,7 @@ from toolkit.train import train
 __all__ = ["Demo", "demo"]
 
 _GPU = "rtx-4090"
+"""What GPU engines are built for where there is no GPU."""
 _CALIBRATION_IMAGES = 256
 _FRAMES = 150
 _MEASURED = 300
@@ -101,25 +103,29 @@ def demo(
 ) -> Demo:
     """Make data, train, export, calibrate, build, run live, score, measure and report, in `out`.
 
-    Needs no GPU: engines for one are built ahead of time and not run. `say` gets one line per
-    step. Raises what the steps raise; a second run over the same folder replaces its files.
+    Needs no GPU: engines for one are then built ahead of time and not run; where there is one,
+    they are built for it, scored and timed. `say` gets one line per step. Raises what the steps
+    raise; a second run over the same folder replaces its files.
     """
     steps = _Steps(say)
     runs = out / "runs"
+    here = detect()
+    gpu = _GPU if here.is_cpu else here.id
     check_writable(out / "report.html")
     with steps.step(f"draw the data set: {len(SIGNS)} road signs in many scenes"):
         data = make_signs(out / "signs", seed=seed, progress=progress)
     fp32, fp16 = _trained(out, data, seed=seed, steps=steps, progress=progress)
-    for_cpu, for_gpu = _calibrated(fp32, data, seed=seed, steps=steps, progress=progress)
-    engines = _built(fp32, fp16, for_cpu, for_gpu, steps=steps, progress=progress)
+    for_cpu, for_gpu = _calibrated(fp32, data, gpu, seed=seed, steps=steps, progress=progress)
+    engines = _built(fp32, fp16, for_cpu, for_gpu, gpu, steps=steps, progress=progress)
     cpu_fp32, cpu_int8 = engines[0].path, engines[1].path
+    gpu_engines = [] if here.is_cpu else [engine.path for engine in engines[2:]]
     with steps.step(f"run the live loop on a clip of {_FRAMES} frames with known signs, at 30 fps"):
         summary, live_top1 = _live(cpu_int8, out / "clip.avi", seed=seed, progress=progress)
         write_text(runs / "cpu.live.json", json.dumps(summary.to_dict(raw=True)) + "\n")
         say(f"    {summary.lines()[0]}; {live_top1:.1%} of the answers name the sign")
     with steps.step("score every form on the validation images, which calibration never saw"):
         top1 = {}
-        for model in (cpu_fp32, cpu_int8, fp32, fp16, for_gpu.model.path):
+        for model in (cpu_fp32, cpu_int8, fp32, fp16, for_gpu.model.path, *gpu_engines):
             accuracy = score(model, images=data.val, progress=progress)
             write_accuracy(runs / f"{model.stem}.accuracy.json", accuracy)
             top1[model] = accuracy.top1
@@ -130,7 +136,9 @@ def demo(
             write_comparison(runs / f"{name}.comparison.json", comparison)
             say(f"    {comparison.line()}")
     with steps.step("measure the engines that run here, in turns"):
-        latencies = measure([cpu_fp32, cpu_int8], samples=_MEASURED, seed=seed, progress=progress)
+        latencies = measure(
+            [cpu_fp32, cpu_int8, *gpu_engines], samples=_MEASURED, seed=seed, progress=progress
+        )
         write_latency(runs / "cpu.latency.json", latencies)
         for latency in latencies:
             say(f"    {latency.line()}")
@@ -155,19 +163,22 @@ def _trained(
         steps.say(f"    top-1 {checkpoint.top1:.2%}")
     with steps.step("export to ONNX, FP32 and FP16, checked against PyTorch"):
         fp32 = export(checkpoint.path, out=out / "model.onnx", progress=progress)
-        fp16 = export(
-            checkpoint.path, out=out / "model.fp16.onnx", precision="fp16", progress=progress
+        fp16 = import_model(
+            str(fp32.model.path),
+            out=out / "model.fp16.onnx",
+            precision="fp16",
+            progress=progress,
         )
         steps.say(f"    max |PyTorch - ONNX| {fp32.max_abs_diff:.2g}")
-    return fp32.model.path, fp16.model.path
+    return fp32.model.path, fp16.path
 
 
 def _calibrated(
-    fp32: Path, data: SignsData, *, seed: int, steps: _Steps, progress: ProgressCallback
+    fp32: Path, data: SignsData, gpu: str, *, seed: int, steps: _Steps, progress: ProgressCallback
 ) -> tuple[Calibration, Calibration]:
     """Return the INT8 models for this CPU and for the GPU: each runtime wants its own Q/DQ."""
     made = []
-    for target, name in (("cpu", "model.cpu"), (_GPU, "model.gpu")):
+    for target, name in (("cpu", "model.cpu"), (gpu, "model.gpu")):
         with steps.step(f"calibrate for {target} on {_CALIBRATION_IMAGES} training images"):
             result = calibrate(
                 fp32,
@@ -191,6 +202,7 @@ def _built(
     fp16: Path,
     for_cpu: Calibration,
     for_gpu: Calibration,
+    gpu: str,
     *,
     steps: _Steps,
     progress: ProgressCallback,
@@ -201,9 +213,10 @@ def _built(
             engines.append(build(model, target="cpu", progress=progress))
         reason = decide(get("cpu"), precision="fp16").reasons[0]
         steps.say(f"    no fp16 engine for the CPU: {reason}")
-    with steps.step(f"build TensorRT-RTX engines for {_GPU}, ahead of time, without a GPU"):
+    where = decide(get(gpu), precision="int8")
+    with steps.step(f"build engines for {gpu} with {where.backend}, {where.where}"):
         for model in (fp32, fp16, for_gpu.model.path):
-            engine = build(model, target=_GPU, progress=progress)
+            engine = build(model, target=gpu, progress=progress)
             manifest = engine.manifest
             steps.say(
                 f"    {engine.path.name}: {manifest.int8_convs} INT8 and "

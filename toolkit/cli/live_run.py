@@ -16,6 +16,7 @@ from toolkit.atomic import check_writable, write_text
 from toolkit.camera import open_camera
 from toolkit.cli.outcome import Outcome
 from toolkit.cli.signals import stop, stopping_signals
+from toolkit.datasets.decode import cores
 from toolkit.errors import InputError
 from toolkit.live import run_live
 from toolkit.live_summary import LiveSummary
@@ -53,6 +54,8 @@ def run(
     if out is not None:
         check_writable(out)
     saturated = policy == "queue"
+    # With every core in the engine, decoding and preprocessing have none left: half the throughput.
+    threads = threads or max(1, cores() - 1)
     before = read_conditions()
     with ExitStack() as stack:
         session = stack.enter_context(open_session(engine, threads=threads, spin=saturated))

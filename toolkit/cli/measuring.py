@@ -21,7 +21,9 @@ def live(
         str, typer.Option(help="file://clip.avi, images://DIR or synthetic://640x480@30.")
     ],
     frames: Annotated[int, typer.Option(min=0, help="Stop after so many; 0: until it ends.")] = 0,
-    threads: Threads = 0,
+    threads: Annotated[
+        int, typer.Option(min=0, help="CPU threads; 0 leaves one core to the camera.")
+    ] = 0,
     policy: Annotated[
         str, typer.Option(help="latest: the newest frame, drop others; queue: every frame.")
     ] = "latest",
