@@ -1,6 +1,7 @@
 # Every target sets up what it needs: python3, make and a package index are enough.
 PYTHON ?= python3
 VENV ?= .venv
+IMAGENET ?= imagenet
 BIN := $(VENV)/bin
 
 .PHONY: demo test check bench clean
@@ -22,8 +23,8 @@ check: $(VENV)/.installed  ## lint, format and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(VENV)/.installed  ## the figures quoted in README, written to benchmarks/results/
-	$(BIN)/python -m benchmarks
+bench: $(VENV)/.installed  ## the figures quoted in README: make bench IMAGENET=DIR
+	$(BIN)/python -m benchmarks $(IMAGENET)
 
 clean:
 	rm -rf $(VENV) demo build .mypy_cache .ruff_cache .pytest_cache
