@@ -29,7 +29,8 @@ from calibration.trials import Trial, output_errors
 
 __all__ = ["EFFORTS", "Choice", "Effort", "choose", "grid_for", "group_histograms", "levels_for"]
 
-_FIRST_METHOD = "percentile-99.99"
+FIRST_METHOD = "percentile-99.99"
+"""What `auto` starts from, and all that `fast` does."""
 _NEGLIGIBLE = 0.1
 """Tensors with less than this share of the mean error keep the first method."""
 
@@ -153,7 +154,7 @@ class _Search:
             group: _Option(histogram, None)
             for group, histogram in group_histograms(network.placement, plain).items()
         }
-        self._span = {group: self._range(group, _FIRST_METHOD) for group in self._option}
+        self._span = {group: self._range(group, FIRST_METHOD) for group in self._option}
         self._error: dict[str, float] = {}
         self._gains: dict[Domain, NDArray[np.float32]] = {}
         self._offers = self._equalized(statistics)
@@ -164,7 +165,7 @@ class _Search:
         for offers in self._offers.values():
             for _, options in offers:
                 for group, option in options.items():
-                    span = self._range(group, _FIRST_METHOD, option)
+                    span = self._range(group, FIRST_METHOD, option)
                     trials[group].append(self._trial(group, option, span))
         errors = self._run(trials)
         self._error = {group: found[0] for group, found in errors.items()}
@@ -177,7 +178,7 @@ class _Search:
                 self._gains[domain] = gain
                 for group, option in options.items():
                     self._option[group] = option
-                    self._span[group] = self._range(group, _FIRST_METHOD)
+                    self._span[group] = self._range(group, FIRST_METHOD)
                     self._error[group] = errors[group][best]
 
     def methods(self) -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from calibration.choose import (
     EFFORTS,
+    FIRST_METHOD,
     SMALL_WEIGHT_MOMENTS,
     Effort,
     choose,
@@ -19,7 +20,7 @@ from calibration.choose import (
 )
 from calibration.collect import Batches, Statistics, collect, unstable
 from calibration.errors import CalibrationError
-from calibration.execute import Runner, batch_limit
+from calibration.execute import logits_of
 from calibration.graph import Graph, prepare
 from calibration.insert import insert_qdq
 from calibration.methods import METHODS
@@ -31,12 +32,11 @@ from calibration.repair.equalize import Domain
 from calibration.repair.recentre import recentre
 from calibration.repair.shifts import regions
 from calibration.schemes import Scheme
-from calibration.sensitivity import sqnr_db
+from calibration.sqnr import sqnr_db
 from calibration.table import CalibrationTable, Range
 
 __all__ = ["Quantized", "quantize"]
 
-_FAST_METHOD = "percentile-99.99"
 _CHECK_IMAGES = 32
 _LAYERS = ("Conv", "Gemm", "MatMul")
 _Report = Callable[[str, int, int], None]
@@ -92,13 +92,19 @@ def quantize(
     symmetric = scheme.activations == "int8"
     found = regions(graph, placement) if symmetric else ()
     recentred = frozenset(pair.group for region in found for pair in region.pairs)
-    builder = _Builder(
-        network, scheme, recentred, CalibrationTable(
-            model_digest, method, statistics.samples, seed, {}, images, uncalibrated, effort,
-            scheme.name,
-        )
-    )  # fmt: skip
-    plain = builder.ranges(statistics, _FAST_METHOD if method == "auto" else method)
+    blank = CalibrationTable(
+        model=model_digest,
+        method=method,
+        samples=statistics.samples,
+        seed=seed,
+        ranges={},
+        images=images,
+        uncalibrated=uncalibrated,
+        effort=effort,
+        scheme=scheme.name,
+    )
+    builder = _Builder(network, scheme, recentred, blank)
+    plain = builder.ranges(statistics, FIRST_METHOD if method == "auto" else method)
     notes = _convergence_notes(statistics)
     if method != "auto" or not tries.images:
         return builder.build(plain, {}, notes)
@@ -110,11 +116,8 @@ def quantize(
         recentred,
         progress=lambda done, total: report("choosing ranges", done, total),
     )
-    first, second = (
-        builder.build(chosen.ranges, chosen.gains, notes),
-        builder.build(plain, {}, notes),
-    )
-    return _better(first, second, ready, statistics, tries)
+    tuned = builder.build(chosen.ranges, chosen.gains, notes)
+    return _better(tuned, builder.build(plain, {}, notes), ready, statistics, tries)
 
 
 def _statistics(
@@ -202,14 +205,14 @@ class _Builder:
         layers = [n.name for n in graph.nodes if n.op_type in _LAYERS]
         reasons = {n: original.float_reasons[n] for n in layers if n in original.float_reasons}
         return Quantized(
-            insert_qdq(ready, placement, table, scheme),
-            table,
-            int8_mac_share(graph, original),
-            int8_mac_share(graph, original, depthwise=True),
-            len(original.int8_nodes),
-            len(layers) - len(original.int8_nodes),
-            reasons,
-            tuple(notes),
+            model=insert_qdq(ready, placement, table, scheme),
+            table=table,
+            int8_mac_share=int8_mac_share(graph, original),
+            int8_mac_share_all=int8_mac_share(graph, original, depthwise=True),
+            quantized=len(original.int8_nodes),
+            float_layers=len(layers) - len(original.int8_nodes),
+            float_reasons=reasons,
+            notes=tuple(notes),
         )
 
 
@@ -223,16 +226,9 @@ def _better(
     """Return the one with less error on images that no trial saw, where there are such."""
     unseen = statistics.images[tries.images : tries.images + _CHECK_IMAGES]
     images = unseen if len(unseen) else statistics.images
-    reference = _logits(ready, images)
-    chosen, plain = (sqnr_db(reference, _logits(made.model, images)) for made in (first, second))
+    wanted = logits_of(ready, images)
+    chosen, plain = (sqnr_db(wanted, logits_of(made.model, images)) for made in (first, second))
     return first if chosen >= plain else second
-
-
-def _logits(model: onnx.ModelProto, images: NDArray[np.float32]) -> NDArray[np.float32]:
-    runner, name, output = Runner(model), model.graph.input[0].name, model.graph.output[0].name
-    size = batch_limit(Graph(model), 4)
-    parts = [images[i : i + size] for i in range(0, len(images), size)]
-    return np.concatenate([runner.run({name: part}, [output])[output] for part in parts])
 
 
 def _convergence_notes(statistics: Statistics) -> list[str]:

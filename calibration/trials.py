@@ -16,7 +16,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from calibration.execute import Runner, batch_limit, up_to
+from calibration.execute import RUN_SIZE, Runner, batch_limit, logits_of, up_to
 from calibration.graph import Graph
 from calibration.network import Network
 from calibration.placement import Pair, Use
@@ -25,7 +25,6 @@ from calibration.rounding import Grid
 __all__ = ["Trial", "output_errors"]
 
 _CHUNK_BYTES = 16 << 20
-_RUN_SIZE = 4
 _READ, _SCALE, _ZERO = "edgekit_read", "edgekit_scale", "edgekit_zero_point"
 
 
@@ -51,13 +50,7 @@ def output_errors(
     """
     pairs = [pair for pair in network.placement.pairs if trials.get(pair.group)]
     errors = {group: np.zeros(len(offered)) for group, offered in trials.items()}
-    output, done = network.graph.outputs[0], 0
-    whole = Runner(network.model)
-    size = batch_limit(network.graph, _RUN_SIZE)
-    parts = [images[start : start + size] for start in range(0, len(images), size)]
-    logits = np.concatenate(
-        [whole.run({network.graph.inputs[0]: p}, [output])[output] for p in parts]
-    )
+    logits, done = logits_of(network.model, images), 0
     for block in _blocks(network.graph, pairs, len(images)):
         for pair, found in _block_errors(network, block, trials, images, logits).items():
             errors[pair.group] += found
@@ -113,7 +106,7 @@ class _Evaluator:
             self._heads[key] = Runner(_head(self._network, self._pair, self._tail, trial))
         if self._rest is None and not self._tail.ends_here:
             self._rest = self._tail.open()
-        size = batch_limit(self._network.graph, _RUN_SIZE)
+        size = batch_limit(self._network.graph, RUN_SIZE)
         found = []
         for start in range(0, len(values[self._pair.tensor]), size):
             part = slice(start, start + size)

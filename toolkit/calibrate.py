@@ -74,9 +74,9 @@ def calibrate(
     """Choose ranges on `samples` images of `images`, write Q/DQ for `target`.
 
     Without `target` the result suits TensorRT 10 and newer. `random_data` calibrates on noise
-    instead of images and stamps the result UNCALIBRATED. Table and model are both
-    complete before either gets its name. Raises InputError, ModelError, ContractError,
-    calibration.CalibrationError and targets.TargetError.
+    instead of images and stamps the result UNCALIBRATED. Table and model are both complete
+    before either gets its name: a full disk leaves the old pair. Raises InputError, ModelError,
+    ContractError, calibration.CalibrationError and targets.TargetError.
     """
     started = time.monotonic()
     out = out or model.with_name(f"{model.name.removesuffix('.onnx')}.int8.onnx")
@@ -110,7 +110,6 @@ def calibrate(
         progress=lambda step, done, total: progress(Progress(step, done, total)),
     )
     _note_float_reasons(result)
-    # Both are complete before either gets its name: a full disk leaves the old pair.
     with replace_file(table_path(out)) as table:
         table.write_text(result.table.to_json(), encoding="utf-8")
         int8 = write_onnx(result.model, out, _int8_contract(source, result))

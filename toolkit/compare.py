@@ -10,8 +10,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.accuracy import Accuracy
-from toolkit.artifacts import digest_of_file
 from toolkit.comparison import Comparison
 from toolkit.contract import Contract
 from toolkit.datasets.folder import LabelledImage, batches
@@ -21,7 +19,6 @@ from toolkit.predictions import (
     IdentifiedImage,
     Prediction,
     batch_size_for,
-    calibration_note,
     check_not_calibrated_on,
     images_to_score,
     infer,
@@ -29,6 +26,7 @@ from toolkit.predictions import (
 )
 from toolkit.progress import Progress, ProgressCallback, silent
 from toolkit.runtime import Session, open_session
+from toolkit.score import accuracy_of
 from toolkit.shell import quoted
 
 __all__ = ["compare"]
@@ -70,7 +68,7 @@ def compare(
         difference = LogitsDifference()
         answers = _answers(sessions, chosen.images, size, difference, progress)
         first, second = (
-            _accuracy(path, session, predictions, images=images, batch_size=size)
+            accuracy_of(path, session, predictions, images=images, batch_size=size)
             for path, session, predictions in zip((a, b), sessions, answers, strict=True)
         )
     notes = [*chosen.notes]
@@ -115,29 +113,6 @@ def _inputs(
     both = (batches(labelled, preprocess, batch_size=size) for preprocess in (first, second))
     for (one, _), (other, _) in zip(*both, strict=True):
         yield one, other
-
-
-def _accuracy(
-    path: Path,
-    session: Session,
-    predictions: Sequence[Prediction],
-    *,
-    images: Path,
-    batch_size: int,
-) -> Accuracy:
-    contract = session.contract
-    return Accuracy(
-        model=str(path),
-        digest=digest_of_file(path),
-        backend=session.backend,
-        precision=contract.precision,
-        images=str(images),
-        batch_size=batch_size,
-        labels=contract.labels,
-        ids=contract.ids,
-        predictions=tuple(predictions),
-        notes=tuple(note for note in (session.note, calibration_note(contract)) if note),
-    )
 
 
 def _check_classes(a: Path, b: Path, first: Contract, second: Contract) -> None:

@@ -52,8 +52,6 @@ class Demo:
 
     report: Path
     rows: tuple[ReportRow, ...]
-    fp32_top1: float
-    """Top-1 of the float model on the validation images, a fraction of 1."""
     live_top1: float
     """Share of live answers that named the sign in the clip."""
     seconds: float
@@ -124,11 +122,9 @@ def demo(
         write_text(runs / "cpu.live.json", json.dumps(summary.to_dict(raw=True)) + "\n")
         say(f"    {summary.lines()[0]}; {live_top1:.1%} of the answers name the sign")
     with steps.step("score every form on the validation images, which calibration never saw"):
-        top1 = {}
         for model in (cpu_fp32, cpu_int8, fp32, fp16, for_gpu.model.path, *gpu_engines):
             accuracy = score(model, images=data.val, progress=progress)
             write_accuracy(runs / f"{model.stem}.accuracy.json", accuracy)
-            top1[model] = accuracy.top1
             say(f"    {accuracy.line()}")
     with steps.step("compare INT8 with FP32 on the same images"):
         for name, a, b in (("cpu", cpu_fp32, cpu_int8), ("gpu", fp32, for_gpu.model.path)):
@@ -148,7 +144,6 @@ def demo(
     return Demo(
         report=written.html,
         rows=evidence.rows,
-        fp32_top1=top1[fp32],
         live_top1=live_top1,
         seconds=time.monotonic() - steps.started,
         next_steps=_next_steps(out),

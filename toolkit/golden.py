@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from calibration.sqnr import sqnr_db
 from toolkit.artifacts import OnnxModel
 from toolkit.atomic import write_bytes
 from toolkit.contract import Contract
@@ -42,6 +43,7 @@ _MAX_BYTES = 1 << 28
 _NUDGE = 0.05  # grey levels; a float network moves by 57 dB, far beyond what is asked
 _STRAY_DB = 3.0  # two evaluations, each as far off as the nudged one, are 3 dB farther apart
 _ENOUGH_DB = 30.0
+_MOST_DB = 200.0
 
 Logits = NDArray[np.float32]
 
@@ -195,16 +197,16 @@ def golden_for(model: OnnxModel) -> Golden:
 def verify(session: Session, golden: Golden) -> GoldenReport:
     """Return how the answers of `session` compare with the references."""
     answers = _run(session, session.contract.preprocess.normalise(golden.images))
-    stable_db = _sqnr_db(golden.nudged, golden.own)
+    stable_db = _capped_db(golden.own, golden.nudged)
     open_by = np.abs(golden.nudged - golden.own).max(axis=1)
     winners = answers.argmax(axis=1)
     best = golden.own.max(axis=1)
     behind = best - golden.own[np.arange(len(best)), winners]
     return GoldenReport(
-        sqnr_db=_sqnr_db(answers, golden.own),
+        sqnr_db=_capped_db(golden.own, answers),
         required_db=min(_ENOUGH_DB, stable_db - _STRAY_DB),
         top1_equal=bool(np.all(behind <= 2.0 * open_by)),
-        against_fp32_sqnr_db=None if golden.fp32 is None else _sqnr_db(answers, golden.fp32),
+        against_fp32_sqnr_db=None if golden.fp32 is None else _capped_db(golden.fp32, answers),
     )
 
 
@@ -247,10 +249,6 @@ def _run(session: Session, batch: NDArray[np.float32]) -> Logits:
     return np.concatenate(answers)
 
 
-def _sqnr_db(answers: Logits, reference: Logits) -> float:
-    """Return the signal-to-noise ratio in dB, at most 200 (equal within float rounding)."""
-    signal = float(np.square(reference, dtype=np.float64).sum())
-    noise = float(np.square(np.subtract(answers, reference, dtype=np.float64)).sum())
-    if not np.isfinite(noise):
-        return -200.0
-    return 10.0 * float(np.log10(max(signal, 1e-30) / max(noise, signal * 1e-20, 1e-30)))
+def _capped_db(reference: Logits, answers: Logits) -> float:
+    """Return the SQNR within ±200 dB: a manifest is JSON, which has no infinity."""
+    return max(-_MOST_DB, min(_MOST_DB, sqnr_db(reference, answers)))

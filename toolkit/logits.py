@@ -1,13 +1,13 @@
-"""How far the logits of one model lie from another's: SQNR and Kullback-Leibler divergence."""
+"""How far the logits of one model lie from another's, summed over batches: SQNR and KL."""
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["LogitsDifference", "sqnr_db"]
+from calibration.sqnr import decibels
+
+__all__ = ["LogitsDifference"]
 
 _SMALLEST = 1e-12  # keeps the logarithm of a probability that was rounded to zero finite
 
@@ -36,9 +36,7 @@ class LogitsDifference:
 
         Over all logits of all images; infinite when there is no difference.
         """
-        if self._noise == 0.0:
-            return math.inf
-        return 10.0 * math.log10(self._signal / self._noise) if self._signal else -math.inf
+        return decibels(self._signal, self._noise)
 
     @property
     def mean_kl(self) -> float:
@@ -47,13 +45,6 @@ class LogitsDifference:
         Probabilities are the softmax of the logits, or the outputs if these are a distribution.
         """
         return max(0.0, self._divergence / self._images) if self._images else 0.0
-
-
-def sqnr_db(reference: NDArray[np.float32], other: NDArray[np.float32]) -> float:
-    """Return the SQNR of `other` against `reference`, both (n, classes), in decibels."""
-    difference = LogitsDifference()
-    difference.add(reference, other)
-    return difference.sqnr_db
 
 
 def _log_probabilities(rows: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from toolkit.accuracy import Accuracy
@@ -17,9 +19,9 @@ from toolkit.predictions import (
     predictions_from_logits,
 )
 from toolkit.progress import Progress, ProgressCallback, silent
-from toolkit.runtime import open_session
+from toolkit.runtime import Session, open_session
 
-__all__ = ["score"]
+__all__ = ["accuracy_of", "score"]
 
 
 def score(
@@ -54,16 +56,29 @@ def score(
             right += sum(prediction.right for prediction in predictions[-len(batch) :])
             note = f"top-1 {100.0 * right / len(predictions):.1f} %"
             progress(Progress("score", len(predictions), len(labelled), note))
-        notes = (session.note, calibration_note(contract), *chosen.notes)
-        return Accuracy(
-            model=str(model),
-            digest=digest_of_file(model),
-            backend=session.backend,
-            precision=contract.precision,
-            images=str(images),
-            batch_size=size,
-            labels=contract.labels,
-            ids=contract.ids,
-            predictions=tuple(predictions),
-            notes=tuple(note for note in notes if note),
-        )
+        found = accuracy_of(model, session, predictions, images=images, batch_size=size)
+        return replace(found, notes=(*found.notes, *chosen.notes))
+
+
+def accuracy_of(
+    model: Path,
+    session: Session,
+    predictions: Sequence[Prediction],
+    *,
+    images: Path,
+    batch_size: int,
+) -> Accuracy:
+    """Return `predictions` of an open `session` with what says where they come from."""
+    contract = session.contract
+    return Accuracy(
+        model=str(model),
+        digest=digest_of_file(model),
+        backend=session.backend,
+        precision=contract.precision,
+        images=str(images),
+        batch_size=batch_size,
+        labels=contract.labels,
+        ids=contract.ids,
+        predictions=tuple(predictions),
+        notes=tuple(note for note in (session.note, calibration_note(contract)) if note),
+    )

@@ -9,6 +9,7 @@ from typing import Any
 import onnx
 
 from toolkit.build.layer_table import LayerTable, parse_layer_table
+from toolkit.tensorrt_log import heard_by, process_logger
 
 __all__ = ["Outcome", "layers_of"]
 
@@ -25,21 +26,25 @@ def layers_of(trt: ModuleType, model: onnx.ModelProto, sms: tuple[str, ...] = ("
     lines: list[str] = []
     warnings: list[str] = []
 
-    class Log(trt.ILogger):  # type: ignore[misc, name-defined]  # the bindings ship no types
-        def log(self, severity: Any, message: str) -> None:
-            lines.append(message)
-            if severity <= trt.ILogger.WARNING:
-                warnings.append(message)
+    def listen(severity: Any, message: str) -> None:
+        lines.append(message)
+        if severity <= trt.ILogger.WARNING:
+            warnings.append(message)
 
-    log = Log()
+    with heard_by(trt, listen):
+        _build(trt, model, sms, warnings)
+    return Outcome(parse_layer_table("\n".join(lines)), tuple(warnings))
+
+
+def _build(trt: ModuleType, model: onnx.ModelProto, sms: tuple[str, ...], said: list[str]) -> None:
+    log = process_logger(trt)
     builder = trt.Builder(log)
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = trt.OnnxParser(network, log)
-    assert parser.parse(model.SerializeToString()), warnings
+    assert parser.parse(model.SerializeToString()), said
     config = builder.create_builder_config()
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
     config.num_compute_capabilities = len(sms)
     for index, sm in enumerate(sms):
         config.set_compute_capability(getattr(trt.ComputeCapability, sm), index)
-    assert builder.build_serialized_network(network, config) is not None, warnings
-    return Outcome(parse_layer_table("\n".join(lines)), tuple(warnings))
+    assert builder.build_serialized_network(network, config) is not None, said

@@ -17,11 +17,11 @@ from toolkit.contract import Contract
 from toolkit.datasets.folder import ImageFolder, folder_of_classes, open_folder
 from toolkit.datasets.sign_drawings import SIGNS
 from toolkit.datasets.sign_scenes import background, draw_scene, random_look
-from toolkit.errors import InputError, MachineError
+from toolkit.errors import InputError
 from toolkit.progress import Progress, ProgressCallback, silent
 from toolkit.shell import quoted
 
-__all__ = ["SIGNS", "SignsData", "make_clip", "make_signs", "open_signs", "sign_frames"]
+__all__ = ["SIGNS", "SignsData", "make_signs", "open_signs", "sign_frames"]
 
 _RECIPE = "signs.json"
 _VERSION = 1
@@ -100,37 +100,6 @@ def sign_frames(
             moved = look.moved(index / (_SHOT - 1))
             noise = int(generator.integers(0, 2**31))
             yield draw_scene(SIGNS[label], moved, behind, noise_seed=noise), label
-
-
-def make_clip(
-    out: Path,
-    *,
-    frames: int = 150,
-    size: tuple[int, int] = (640, 480),
-    seed: int = 0,
-    progress: ProgressCallback = silent,
-) -> Path:
-    """Write `frames` numbered JPEG frames and `labels.json` to the folder `out`, and return it.
-
-    `labels.json` holds {"classes": [...], "labels": [class index of each frame]}. It is written
-    last: without it the clip is unfinished. Raises MachineError when the folder cannot be written.
-    """
-    labels: list[int] = []
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "labels.json").unlink(missing_ok=True)
-        for index, (frame, label) in enumerate(sign_frames(frames, size=size, seed=seed)):
-            (out / f"{index:06}.jpg").write_bytes(_jpeg(frame, quality=92))
-            labels.append(label)
-            progress(Progress("draw the clip", index + 1, frames))
-        text = json.dumps({"classes": list(SIGNS), "labels": labels}) + "\n"
-        (out / "labels.json").write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise MachineError(
-            f"The clip {out} cannot be written: {error.strerror or error}.",
-            next_command=f"df -h {quoted(out.parent)}",
-        ) from error
-    return out
 
 
 def _write_all(

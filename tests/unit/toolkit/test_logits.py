@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from toolkit.logits import LogitsDifference, sqnr_db
+from calibration.sqnr import sqnr_db
+from toolkit.logits import LogitsDifference
 
 
 def rows(*values: tuple[float, ...]) -> NDArray[np.float32]:

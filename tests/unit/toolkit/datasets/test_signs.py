@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import json
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ import pytest
 
 from toolkit.datasets.sign_drawings import sign_drawing
 from toolkit.datasets.sign_scenes import background, draw_scene, random_look
-from toolkit.datasets.signs import SIGNS, make_clip, make_signs, open_signs, sign_frames
+from toolkit.datasets.signs import SIGNS, make_signs, open_signs, sign_frames
 from toolkit.errors import InputError, LabelsError
 from toolkit.images import read_image
 from toolkit.progress import Progress
@@ -118,12 +117,3 @@ def test_frames_are_repeatable_and_no_two_are_equal() -> None:
     )
     assert first == again
     assert len(set(first)) == 20
-
-
-def test_a_clip_is_numbered_frames_with_their_labels(tmp_path: Path) -> None:
-    clip = make_clip(tmp_path / "clip", frames=17, size=(48, 32), seed=2)
-    values = json.loads((clip / "labels.json").read_text(encoding="utf-8"))
-    assert values["classes"] == list(SIGNS)
-    assert values["labels"] == [label for _, label in sign_frames(17, size=(48, 32), seed=2)]
-    assert sorted(path.name for path in clip.glob("*.jpg"))[-1] == "000016.jpg"
-    assert read_image(clip / "000000.jpg").shape == (32, 48, 3)
