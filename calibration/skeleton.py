@@ -121,9 +121,10 @@ def _restore_constants(graph: onnx.GraphProto) -> None:
 def _unpad_channels(model: onnx.ModelProto) -> None:
     """Take back the zeros that `pad_input` gave the weights behind a padded image."""
     values, reading = constants(model.graph), readers(model.graph)
+    integers = {node.output[0] for node in model.graph.node if node.op_type == "QuantizeLinear"}
     for pad in model.graph.node:
-        if pad.op_type != "Pad" or values.get(pad.input[1], np.zeros(0)).size != 8:
-            continue
+        if pad.op_type != "Pad" or pad.input[0] not in integers:
+            continue  # the Pad of a recentred activation stands in front of its quantizer
         extra = int(values[pad.input[1]][5])
         for dequantize in reading[pad.output[0]]:
             for conv in reading[dequantize.output[0]]:

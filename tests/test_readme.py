@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from toolkit.accuracy import read_accuracy
+
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 NOT_RUN = re.compile(r"<!-- not run by the test: (?P<reason>[^>]+) -->\s*$")
@@ -74,6 +76,8 @@ def test_the_five_minute_path_runs_as_written(tmp_path: Path) -> None:
                 check=False,
             )
             assert run.returncode == 0, f"$ {command}\n{run.stdout}\n{run.stderr}"
+    fp32 = read_accuracy(tmp_path / "demo" / "runs" / "model.accuracy.json")
+    assert 0.93 <= fp32.top1 <= 0.995, "the demo's signs are too hard or too easy to show a drop"
     for number, program in enumerate(re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)):
         (tmp_path / f"program{number}.py").write_text(program, encoding="utf-8")
         run = subprocess.run(

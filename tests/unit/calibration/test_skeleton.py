@@ -11,6 +11,7 @@ from calibration.errors import CalibrationError
 from calibration.graph import prepare
 from calibration.insert import insert_qdq
 from calibration.placement import place
+from calibration.repair.recentre import recentre
 from calibration.schemes import SCHEMES
 from calibration.skeleton import float_skeleton, qdq_ranges
 from calibration.table import CalibrationTable, Range
@@ -53,6 +54,21 @@ def test_float_weights_come_back_as_they_were() -> None:
     skeleton = float_skeleton(_quantized(model, "tensorrt-8"))
     batch = np.random.default_rng(0).normal(size=(2, 3, 8, 8)).astype(np.float32)
     np.testing.assert_array_equal(run(skeleton, batch), run(model, batch))
+
+
+def test_a_recentred_graph_with_pads_gives_its_float_function_back() -> None:
+    model, scheme = _float_model(), SCHEMES["tensorrt"]
+    placement = place(model, scheme)
+    spans = {pair.tensor: Range(-4.0, 4.0, "t") for pair in placement.pairs}
+    spans |= {name: Range(0.0, 6.0, "t") for name in spans if name.startswith("clip")}
+    shifted = recentre(model, placement, spans, weight_bits=8)
+    table = CalibrationTable("", "t", 1, 0, shifted.ranges)
+    quantized = insert_qdq(shifted.model, shifted.placement, table, scheme)
+    assert [node for node in quantized.graph.node if node.op_type == "Pad"]
+    batch = np.random.default_rng(0).normal(size=(2, 3, 8, 8)).astype(np.float32)
+    exact = run(model, batch)
+    found = run(float_skeleton(quantized), batch)
+    np.testing.assert_allclose(found, exact, atol=0.03 * np.abs(exact).max())
 
 
 def _without_clips(model: onnx.ModelProto) -> onnx.ModelProto:
