@@ -32,6 +32,7 @@ def main() -> None:
     for model in MODELS:
         run(python, "-m", "benchmarks.int8", imagenet, "--model", model)
     run(python, "-m", "benchmarks.footprint", imagenet)
+    run(python, "-m", "benchmarks.calibration_speed", imagenet)
     with tempfile.TemporaryDirectory() as place:
         fp32, int8 = Path(place) / "m.onnx", Path(place) / "m.int8.onnx"
         weights = imagenet / "weights" / "mobilenet_v2.pth"

@@ -19,7 +19,8 @@ RESULTS = Path(__file__).parent / "results"
 def write_results(out: Path, values: dict[str, Any]) -> None:
     """Write `values` with the conditions and the command that made them, and print where."""
     conditions = read_conditions()
-    name = Path(sys.argv[0]).stem
+    script = Path(sys.argv[0])
+    name = script.parent.name if script.stem == "__main__" else script.stem
     record = {
         "command": " ".join(["python -m", f"benchmarks.{name}", *map(_portable, sys.argv[1:])]),
         "conditions": asdict(conditions),

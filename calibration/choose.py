@@ -33,6 +33,9 @@ FIRST_METHOD = "percentile-99.99"
 """What `auto` starts from, and all that `fast` does."""
 _NEGLIGIBLE = 0.1
 """Tensors with less than this share of the mean error keep the first method."""
+_OUTLIER = 32.0
+"""Where channels lie farther apart, full equalization is offered, too. On a ResNet-18 with channels
+planted 128 times as large it left 40.9 dB where the effort's own strengths left 29.8 dB."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ class Effort:
 
 _METHODS = ("percentile-99.9", "percentile-99.999", "minmax", "mse")
 EFFORTS: dict[str, Effort] = {
-    "fast": Effort(0, 0, 0, (), (), ()),
+    "fast": Effort(32, 0, 0, (), (), ()),
     "balanced": Effort(128, 16, 0, (0.3,), (0.75,), _METHODS),
     "best": Effort(
         128, 64, 32, (0.2, 0.4, 0.6), (0.5, 0.75, 1.0), (*_METHODS, "entropy"), (0.7, 0.85, 1.2)
@@ -72,9 +75,11 @@ class Choice:
     """Ranges of all pairs (after the gain of their domain), the gains, and the error they leave.
 
     `errors` is the squared error of the logits, relative to their power, per group of pairs.
+    `widest` are the ranges of the largest values seen, after the gain as well.
     """
 
     ranges: dict[str, Range]
+    widest: dict[str, Range]
     gains: dict[Domain, NDArray[np.float32]]
     errors: dict[str, float]
 
@@ -203,8 +208,14 @@ class _Search:
         self._keep_best(spans)
 
     def choice(self) -> Choice:
-        ranges = {p.tensor: self._span[p.group] for p in self._network.placement.pairs}
-        return Choice(ranges, self._gains, dict(self._error))
+        pairs = self._network.placement.pairs
+        widest = {group: self._range(group, "minmax") for group in self._option}
+        return Choice(
+            ranges={pair.tensor: self._span[pair.group] for pair in pairs},
+            widest={pair.tensor: widest[pair.group] for pair in pairs},
+            gains=self._gains,
+            errors=dict(self._error),
+        )
 
     def _keep_best(self, spans: Mapping[str, Sequence[Range]]) -> None:
         trials = {
@@ -246,7 +257,9 @@ class _Search:
             consumers = [graph.node(name) for name in domain.consumers]
             free = all(graph.is_depthwise(node) for node in consumers)
             strengths = self._effort.depthwise_strengths if free else self._effort.strengths
-            for strength in strengths:
+            if float(gain_of(domain, low, high, strength=1.0).max()) > _OUTLIER:
+                strengths = (*strengths, 1.0)
+            for strength in dict.fromkeys(strengths):
                 gain = gain_of(domain, low, high, strength=strength)
                 if (gain > 1.0).any():
                     wanted.append((domain, gain))

@@ -13,6 +13,7 @@ from calibration.errors import CalibrationError
 from calibration.execute import Runner, batch_limit
 from calibration.graph import Graph
 from calibration.histogram import Histogram
+from calibration.inputs import InputSummary, InputWatch
 from calibration.methods import METHODS
 from calibration.probes import Probe, non_negative, with_probes
 
@@ -49,12 +50,14 @@ class Statistics:
     """`images` is a random sample of the images seen, for steps that run the network again.
 
     `history` holds, for 16, 32, 64, ... and all images, the range of each tensor at that moment.
+    `inputs` tells whether the images look like what the model was made for.
     """
 
     samples: int
     tensors: dict[str, TensorStatistics]
     images: NDArray[np.float32]
     history: dict[int, dict[str, float]]
+    inputs: InputSummary
 
 
 def collect(
@@ -80,15 +83,17 @@ def collect(
     ]
     reservoir = _Reservoir(keep, np.random.default_rng(seed))
     history: dict[int, dict[str, float]] = {}
+    watch, logits = InputWatch(), graph.outputs[0]
     seen, runner, images = 0, None, bool(mean_images)
     for batch in runs(batches, graph, _RUN_SIZE):
         if runner is None or (images and seen >= _MEAN_IMAGES):
             images = images and seen < _MEAN_IMAGES
             runner = Runner(with_probes(model, probes, images=images))
             outputs = [name for probe in probes for name in probe.outputs(images=images)]
-        values = runner.run({graph.inputs[0]: batch}, outputs)
+        values = runner.run({graph.inputs[0]: batch}, [*outputs, logits])
         for probe in probes:
             probe.add(values, len(batch))
+        watch.add(batch, values[logits])
         reservoir.add(batch)
         seen += len(batch)
         if seen >= _FIRST_SNAPSHOT and seen & (seen - 1) == 0:
@@ -102,7 +107,7 @@ def collect(
         )
     history[seen] = _ranges(probes)
     found = {probe.tensor: _found(probe, seen) for probe in probes}
-    return Statistics(seen, found, reservoir.images(), history)
+    return Statistics(seen, found, reservoir.images(), history, watch.summary())
 
 
 def unstable(statistics: Statistics, *, tolerance: float = 0.1) -> tuple[int, dict[str, float]]:

@@ -21,7 +21,7 @@ from calibration.placement import (
 )
 from calibration.schemes import Scheme
 
-__all__ = ["place"]
+__all__ = ["place", "range_groups", "residual_uses"]
 
 _SAME_RANGE = frozenset(
     {"MaxPool", "Concat", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze"}
@@ -45,9 +45,9 @@ def place(graph: Graph, scheme: Scheme, keep_float: Mapping[str, str]) -> Placem
         int8.append(node.name)
         uses[node.input[0]].append(Use(node.name, 0))
         weights.append(WeightPair(node.input[1], Use(node.name, 1), axis=0))
-    for use, tensor in _residual_uses(graph, frozenset(int8), keep_float, reasons):
+    for use, tensor in residual_uses(graph, frozenset(int8), keep_float, reasons):
         uses[tensor].append(use)
-    groups = _groups(graph)
+    groups = range_groups(graph)
     representative: dict[str, str] = {}
     pairs = []
     for tensor in _in_order(graph):
@@ -58,10 +58,13 @@ def place(graph: Graph, scheme: Scheme, keep_float: Mapping[str, str]) -> Placem
     return Placement(tuple(pairs), tuple(weights), tuple(int8), reasons)
 
 
-def _residual_uses(
+def residual_uses(
     graph: Graph, int8: frozenset[str], keep_float: Mapping[str, str], reasons: dict[str, str]
 ) -> list[tuple[Use, str]]:
-    """Return the use, and its tensor, that each fusible residual Add reads through Q/DQ."""
+    """Return the use, and its tensor, that each fusible residual Add reads through Q/DQ.
+
+    `int8` names the layers that run in INT8. Why other Adds need no pair goes into `reasons`.
+    """
     depth = _depths(graph)
     found = []
     for node in graph.nodes:
@@ -100,7 +103,8 @@ def _depths(graph: Graph) -> dict[str, tuple[int, int]]:
     return depth
 
 
-def _groups(graph: Graph) -> Groups:
+def range_groups(graph: Graph) -> Groups:
+    """Return which tensors share a range: what a MaxPool, Concat or Reshape reads and makes."""
     groups = Groups()
     for node in graph.nodes:
         if node.op_type in _SAME_RANGE:

@@ -74,6 +74,11 @@ class Probe:
         if signed:
             self.low += np.float32(np.inf)
 
+    @property
+    def sampled(self) -> bool:
+        """Return whether the histogram counts a part of the elements, not all."""
+        return self._stride > 1
+
     def outputs(self, *, images: bool) -> list[str]:
         """Return what to ask for, with the mean image where `images` and it is wanted."""
         if self._rank == 2:
@@ -175,9 +180,13 @@ def _reduce(
 
 
 def _stride(lengths: list[int]) -> int:
-    """Return the step of the strided sample, the same along height and width."""
+    """Return the step of the strided sample, the same along height and width.
+
+    At least four steps fit: on a map of 7x7 a step of 3 would count rows 0, 3 and 6, mostly the
+    border, and however many images came, ranges would stay off by up to 86 % (MobileNetV2).
+    """
     spatial = lengths[1:]
     if len(spatial) != 2:
         return 1
     wanted = int((np.prod(lengths) / _SAMPLED_PER_IMAGE) ** 0.5)
-    return max(1, min(wanted, min(spatial) // 2))
+    return max(1, min(wanted, min(spatial) // 4))

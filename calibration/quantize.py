@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -18,48 +18,25 @@ from calibration.choose import (
     group_histograms,
     levels_for,
 )
-from calibration.collect import Batches, Statistics, collect, unstable
+from calibration.collect import Batches, Statistics, collect
+from calibration.emit import Quantized, Recipe, emit, recentred_groups
 from calibration.errors import CalibrationError
-from calibration.execute import logits_of
 from calibration.graph import Graph, prepare
-from calibration.insert import insert_qdq
 from calibration.methods import METHODS
 from calibration.moments import Moments, input_moments
-from calibration.network import Network, rounded_model
-from calibration.placement import Placement, int8_mac_share, place
+from calibration.network import Network
+from calibration.placement import Placement, place
+from calibration.remarks import remarks
 from calibration.repair.bias import needs_mean_image, window_means
-from calibration.repair.equalize import Domain
-from calibration.repair.recentre import recentre
-from calibration.repair.shifts import regions
 from calibration.schemes import Scheme
-from calibration.sqnr import sqnr_db
+from calibration.subsampling import sampling_effect
 from calibration.table import CalibrationTable, Range
+from calibration.unseen import Candidate, best_unseen
 
-__all__ = ["Quantized", "quantize"]
+__all__ = ["quantize"]
 
 _CHECK_IMAGES = 32
-_LAYERS = ("Conv", "Gemm", "MatMul")
 _Report = Callable[[str, int, int], None]
-_Gains = Mapping[Domain, NDArray[np.float32]]
-
-
-@dataclass(frozen=True)
-class Quantized:
-    """A model with Q/DQ, the ranges it was made with, and what became of its layers.
-
-    `int8_mac_share` counts the multiply-accumulates of all convolutions but the depthwise ones,
-    `int8_mac_share_all` those too. `float_reasons` says for every Conv, Gemm and MatMul that
-    stays float why it does. `notes` is what a reader of the result should know.
-    """
-
-    model: onnx.ModelProto
-    table: CalibrationTable
-    int8_mac_share: float
-    int8_mac_share_all: float
-    quantized: int
-    float_layers: int
-    float_reasons: dict[str, str]
-    notes: tuple[str, ...]
 
 
 def quantize(
@@ -89,9 +66,7 @@ def quantize(
     graph = Graph(ready)
     statistics = _statistics(ready, graph, placement, batches, tries, seed, len(images), report)
     network = _network(ready, graph, placement, scheme, statistics, tries, method, report)
-    symmetric = scheme.activations == "int8"
-    found = regions(graph, placement) if symmetric else ()
-    recentred = frozenset(pair.group for region in found for pair in region.pairs)
+    recentred = recentred_groups(graph, placement, scheme)
     blank = CalibrationTable(
         model=model_digest,
         method=method,
@@ -103,21 +78,35 @@ def quantize(
         effort=effort,
         scheme=scheme.name,
     )
-    builder = _Builder(network, scheme, recentred, blank)
-    plain = builder.ranges(statistics, FIRST_METHOD if method == "auto" else method)
-    notes = _convergence_notes(statistics)
-    if method != "auto" or not tries.images:
-        return builder.build(plain, {}, notes)
-    chosen = choose(
-        network,
-        scheme,
-        statistics,
-        tries,
-        recentred,
-        progress=lambda done, total: report("choosing ranges", done, total),
-    )
-    tuned = builder.build(chosen.ranges, chosen.gains, notes)
-    return _better(tuned, builder.build(plain, {}, notes), ready, statistics, tries)
+    effect = sampling_effect(ready, batches(), tensors=list(statistics.tensors))
+    notes = remarks(statistics, effect, uncalibrated=uncalibrated)
+
+    def plain(method: str) -> Recipe:
+        ranges = _ranges(network, scheme, statistics, method)
+        return Recipe(network, scheme, ranges, {}, blank, notes)
+
+    if method != "auto":
+        return emit(plain(method))
+    first = plain(FIRST_METHOD)
+    candidates: list[Candidate] = [(first, plain("minmax").ranges)]
+    if tries.images:
+        chosen = choose(
+            network,
+            scheme,
+            statistics,
+            tries,
+            recentred,
+            progress=lambda done, total: report("choosing ranges", done, total),
+        )
+        tuned = replace(first, ranges=chosen.ranges, gains=chosen.gains)
+        candidates.append((tuned, chosen.widest))
+    return best_unseen(candidates, ready, _unseen(statistics, tries))
+
+
+def _unseen(statistics: Statistics, tries: Effort) -> NDArray[np.float32]:
+    """Return images that no trial saw, or all that are kept where there are too few."""
+    unseen = statistics.images[tries.images : tries.images + _CHECK_IMAGES]
+    return unseen if len(unseen) else statistics.images
 
 
 def _statistics(
@@ -169,94 +158,18 @@ def _network(
     return Network(ready, graph, placement, scheme.weight_bits, means, moments)
 
 
-@dataclass(frozen=True)
-class _Builder:
-    """Turns ranges and gains into a model with Q/DQ."""
-
-    network: Network
-    scheme: Scheme
-    recentred: frozenset[str]
-    blank: CalibrationTable
-
-    def ranges(self, statistics: Statistics, method: str) -> dict[str, Range]:
-        """Return the range of every pair by one method."""
-        placement = self.network.placement
-        histograms = {name: found.histogram for name, found in statistics.tensors.items()}
-        spans = {
-            group: METHODS[method](
-                histogram, levels_for(self.scheme, recentred=group in self.recentred)
-            )
-            for group, histogram in group_histograms(placement, histograms).items()
-        }
-        return {pair.tensor: spans[pair.group] for pair in placement.pairs}
-
-    def build(self, ranges: dict[str, Range], gains: _Gains, notes: list[str]) -> Quantized:
-        """Return the quantized model."""
-        network, scheme = self.network, self.scheme
-        ready, placement = rounded_model(network, gains), network.placement
-        notes = [*notes, *_equalization_notes(gains)]
-        if self.recentred:
-            shifted = recentre(ready, placement, ranges, weight_bits=scheme.weight_bits)
-            ready, placement, ranges = shifted.model, shifted.placement, shifted.ranges
-            notes.append(f"recentred {len(shifted.shifts)} tensors that are never negative")
-        kept = {pair.tensor: ranges[pair.tensor] for pair in placement.pairs}
-        table = replace(self.blank, ranges=kept, notes=tuple(notes))
-        graph, original = network.graph, network.placement
-        layers = [n.name for n in graph.nodes if n.op_type in _LAYERS]
-        reasons = {n: original.float_reasons[n] for n in layers if n in original.float_reasons}
-        return Quantized(
-            model=insert_qdq(ready, placement, table, scheme),
-            table=table,
-            int8_mac_share=int8_mac_share(graph, original),
-            int8_mac_share_all=int8_mac_share(graph, original, depthwise=True),
-            quantized=len(original.int8_nodes),
-            float_layers=len(layers) - len(original.int8_nodes),
-            float_reasons=reasons,
-            notes=tuple(notes),
-        )
-
-
-def _better(
-    first: Quantized,
-    second: Quantized,
-    ready: onnx.ModelProto,
-    statistics: Statistics,
-    tries: Effort,
-) -> Quantized:
-    """Return the one with less error on images that no trial saw, where there are such."""
-    unseen = statistics.images[tries.images : tries.images + _CHECK_IMAGES]
-    images = unseen if len(unseen) else statistics.images
-    wanted = logits_of(ready, images)
-    chosen, plain = (sqnr_db(wanted, logits_of(made.model, images)) for made in (first, second))
-    return first if chosen >= plain else second
-
-
-def _convergence_notes(statistics: Statistics) -> list[str]:
-    stable, moved = unstable(statistics)
-    if statistics.samples < 16:
-        return [f"calibrated on {statistics.samples} images: too few to say whether ranges hold"]
-    if not moved:
-        return [f"ranges stable after {stable} images"]
-    worst = max(moved, key=lambda tensor: moved[tensor])
-    return [
-        f"ranges not converged: {len(moved)} of {len(statistics.tensors)} still moved by more "
-        f"than 10 % over the last half of {statistics.samples} images, most of all {worst!r} by "
-        f"{moved[worst]:.0%}"
-    ]
-
-
-def _equalization_notes(gains: _Gains) -> list[str]:
-    if not gains:
-        return []
-    capped = [domain for domain in gains if np.isfinite(domain.cap)]
-    notes = [f"equalized {len(gains)} activations"]
-    if capped:
-        channels = sum(int((gains[domain] > 1.0).sum()) for domain in capped)
-        notes.append(
-            f"change of function: {channels} channels of {len(capped)} Clip activations, which "
-            "never reached the upper bound in calibration, reach it earlier now"
-        )
-    return notes
+def _ranges(
+    network: Network, scheme: Scheme, statistics: Statistics, method: str
+) -> dict[str, Range]:
+    """Return the range of every pair by one method."""
+    placement = network.placement
+    recentred = recentred_groups(network.graph, placement, scheme)
+    histograms = {name: found.histogram for name, found in statistics.tensors.items()}
+    spans = {
+        group: METHODS[method](histogram, levels_for(scheme, recentred=group in recentred))
+        for group, histogram in group_histograms(placement, histograms).items()
+    }
+    return {pair.tensor: spans[pair.group] for pair in placement.pairs}
 
 
 def _check_names(method: str, effort: str) -> None:

@@ -26,6 +26,7 @@ class Scheme:
     a quarter of the bytes is a gain.
     `placer`: the "module:function" that decides the placement.
     `input_channels`: the channels of the image are padded to a multiple of it.
+    `recentres`: False where a Clip must start at zero and a Pad must pad with it (DLA).
     """
 
     name: str
@@ -40,6 +41,7 @@ class Scheme:
     vector_products: str = "float"
     placer: str = _TENSORRT
     input_channels: int = 1
+    recentres: bool = True
 
 
 def _tensorrt(name: str, runtime: str, weights_as: str, depthwise: str, max_opset: int) -> Scheme:

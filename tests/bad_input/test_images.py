@@ -147,3 +147,15 @@ def test_a_camera_of_broken_pictures_gives_no_summary(place: Place) -> None:
         picture.write_bytes(b"BM broken")
     options = ("--camera", "images://val", "--out", "new.json")
     place.refuses("live", "model.onnx", *options, says="no frame that could be used")
+
+
+def test_a_manifest_that_does_not_fit_the_folder_is_refused(place: Place) -> None:
+    options = ("calibrate", "model.onnx", "--images", "train", "--samples", "6")
+    made = place.run(*options, "--write-manifest", "m.json", "--effort", "fast")
+    assert made.code == 0, made
+    again = place.run(*options[:4], "--manifest", "m.json", "--effort", "fast")
+    assert again.code == 0, again
+    assert again.out == made.out
+    shutil.rmtree(place.folder / "train" / "n2")
+    place.refuses(*options[:4], "--manifest", "m.json", says="missing (n2/")
+    place.refuses(*options[:4], "--manifest", "gone.json", says="gone.json cannot be read")

@@ -9,12 +9,13 @@ import pytest
 from numpy.typing import NDArray
 
 import calibration.repair.recentre as recentre_module
+from calibration.emit import Quantized
 from calibration.errors import CalibrationError
 from calibration.graph import Graph, prepare
 from calibration.insert import insert_qdq
 from calibration.methods import METHODS
 from calibration.placement import place
-from calibration.quantize import Quantized, quantize
+from calibration.quantize import quantize
 from calibration.repair.recentre import recentre
 from calibration.repair.shifts import regions
 from calibration.rounding import fake_quantize

@@ -1,0 +1,84 @@
+"""The pages under docs/ say what the scripts beside them measure."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from benchmarks.explain_int8 import (
+    DOCS,
+    PAGE,
+    correction_gains,
+    explained,
+    planted,
+    sign_images,
+    updated,
+)
+
+TAGGED = re.compile(r"(-?\d+(?:\.\d+)?)<!--(\w+)-->")
+TOLERANCE = {"db": 0.5, "codes": 3.0}
+"""Another CPU sums in another order, which moves values at the edge of two steps."""
+
+
+def _written(page: str) -> dict[str, float]:
+    return {name: float(value) for value, name in TAGGED.findall(page)}
+
+
+def _off(page: str, figures: dict[str, float]) -> set[str]:
+    """Return the figures of the page that were not measured so."""
+    written = _written(page)
+    return {
+        name
+        for name, value in figures.items()
+        if abs(written.get(name, float("inf")) - value) > TOLERANCE[name.rpartition("_")[2]]
+    }
+
+
+@pytest.fixture(scope="module")
+def figures() -> dict[str, float]:
+    images = sign_images()
+    return {**explained(planted(), images).figures, **correction_gains(images)}
+
+
+def test_the_figures_of_the_int8_page_are_those_that_its_script_measures(
+    figures: dict[str, float],
+) -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    assert _written(page).keys() == figures.keys()
+    assert not _off(page, figures)
+
+
+def test_a_page_with_another_figure_would_be_noticed(figures: dict[str, float]) -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    stale = updated(page, {**figures, "recentred_db": figures["recentred_db"] + 1.0})
+    assert _off(stale, figures) == {"recentred_db"}
+    assert not _off(updated(stale, figures), figures)
+
+
+def test_the_int8_page_draws_the_conclusions_that_its_figures_bear(
+    figures: dict[str, float],
+) -> None:
+    assert figures["symmetric_codes"] <= 128 < figures["recentred_codes"] <= 256
+    assert figures["recentred_tensor_db"] > figures["symmetric_tensor_db"] + 4.0
+    assert figures["recentred_db"] > figures["symmetric_db"] + 2.0
+    assert figures["float_weights_db"] < figures["symmetric_db"] - 6.0
+    assert figures["zero_padding_db"] < figures["float_weights_db"]
+    assert figures["corrected_db"] > figures["weights_db"] + 1.0
+    assert figures["gain_median_db"] > 1.0
+
+
+def test_the_pictures_show_the_figures_of_the_page() -> None:
+    picture = (DOCS / "int8-mistakes.svg").read_text(encoding="utf-8")
+    for name, value in _written(PAGE.read_text(encoding="utf-8")).items():
+        if name in ("symmetric_db", "recentred_db", "float_weights_db", "zero_padding_db"):
+            assert f">{value:.1f}<" in picture, name
+
+
+@pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.stem)
+def test_every_picture_and_link_of_a_page_exists(page: Path) -> None:
+    targets = re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8"))
+    for target in targets:
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
