@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,8 @@ class Checkpoint:
     arch: str
     top1: float
     """Accuracy on the validation images, a fraction of 1."""
+    epochs: int = 0
+    """Passes over the training images, fewer than asked for where training stopped early."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,8 @@ class Manifest:
     notes: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
     """What the builder was told beyond the graph: "STRONGLY_TYPED", "FP16", ..."""
+    conditions: dict[str, Any] = field(default_factory=dict)
+    """The device after a build over SSH, as `targets.Conditions` has it; empty otherwise."""
 
     def to_json(self) -> str:
         """Return the text of the manifest file."""
@@ -126,7 +130,7 @@ def manifest_from_dict(values: Any) -> Manifest:
     """Return the manifest that `to_json` described. Raises TypeError when the values do not fit."""
     if not isinstance(values, dict):
         raise TypeError(f"it holds a {type(values).__name__}")
-    names = {field.name for field in fields(Manifest)}
+    names = {each.name for each in fields(Manifest)}
     known = {name: value for name, value in values.items() if name in names}
     for name in ("sms", "notes", "flags"):
         known[name] = tuple(known.get(name, ()))

@@ -15,6 +15,7 @@ Exception
     ├── BuildError               the builder refused the graph
     ├── CameraError              the camera cannot be opened or read
     ├── MachineError             disk full, no permission, out of memory
+    ├── RemoteError              a device over SSH cannot be reached, trusted or used
     └── MissingDependencyError   an optional package is not installed
 targets.TargetError              (package targets) an unknown or impossible target
 calibration.CalibrationError     (package calibration) ranges or Q/DQ cannot be made from this input
@@ -36,6 +37,7 @@ __all__ = [
     "MachineError",
     "MissingDependencyError",
     "ModelError",
+    "RemoteError",
     "SchemeError",
     "StaleError",
 ]
@@ -100,6 +102,10 @@ class CameraError(EdgekitError):
 
 class MachineError(EdgekitError):
     """The disk is full, a folder is not writable or memory ran out."""
+
+
+class RemoteError(EdgekitError):
+    """A device over SSH cannot be reached, trusted or used."""
 
 
 class MissingDependencyError(EdgekitError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 
@@ -9,18 +10,20 @@ import toolkit
 from targets import get
 from targets.catalog import Target
 from targets.decision import ANYWHERE, Decision
-from targets.support import decide
 from toolkit.artifacts import (
     Engine,
     Manifest,
     OnnxModel,
     digest_of_file,
+    manifest_from_dict,
     manifest_path,
-    open_engine_file,
 )
 from toolkit.atomic import replace_file
-from toolkit.build.request import BuildRequest, Built, batch_from_text
+from toolkit.build.local_decision import decide_here
+from toolkit.build.options_fit import check_options
+from toolkit.build.request import BuildRequest, Built, TensorRTOptions, batch_from_text
 from toolkit.build.suits import check_scheme
+from toolkit.contract import contract_from_dict
 from toolkit.errors import BuildError, InputError
 from toolkit.lazy import load
 from toolkit.onnx_file import open_model
@@ -51,6 +54,7 @@ def build(
     precision: str | None = None,
     batch: str | None = None,
     workspace_mib: int | None = None,
+    options: TensorRTOptions | None = None,
     progress: ProgressCallback = silent,
 ) -> Engine:
     """Return the engine of `model` for `target`, written to `out` with its manifest beside it.
@@ -58,14 +62,16 @@ def build(
     `target` is a name of the catalog, or several GPUs with commas between them ("rtx-3090,
     rtx-4090") for one engine. The precision is that of the graph; `precision` may only repeat it.
     `batch` is "MIN:OPT:MAX" where the model's batch is dynamic; GPU engines take one picture
-    unless told otherwise. Raises SchemeError when the model was quantized for another runtime,
-    BuildError with the builder's own words when it refuses the graph, and TargetError, ModelError,
+    unless told otherwise. `options` are those of classic TensorRT: InputError where the target has
+    none of them. Raises SchemeError when the model was quantized for another runtime, BuildError
+    with the builder's own words when it refuses the graph, and TargetError, ModelError,
     ContractError, InputError, MissingDependencyError and MachineError.
     """
     started = time.monotonic()
     source = open_model(model)
     rows = [get(name) for name in target.split(",")]
-    decision = _decide(rows, source, precision)
+    options = options or TensorRTOptions()
+    decision = _decide(rows, source, precision, options)
     request = BuildRequest(
         model=source,
         target=",".join(row.id for row in rows),
@@ -74,6 +80,7 @@ def build(
         batch=batch_from_text(batch) if batch else None,
         workspace_mib=workspace_mib,
         flags=decision.builder_flags,
+        options=options,
     )
     _check_out(request)
     builder = load(
@@ -85,8 +92,11 @@ def build(
     with replace_file(manifest_path(request.out)) as seal, replace_file(request.out) as temporary:
         built: Built = builder(request, temporary, progress)
         manifest = _manifest(request, decision, built, temporary, time.monotonic() - started)
-        seal.write_text(manifest.to_json(), encoding="utf-8")
-    return open_engine_file(request.out)
+        text = manifest.to_json()
+        seal.write_text(text, encoding="utf-8")
+    # As whoever opens the file will read it, but for a second digest of what was just digested.
+    sealed = manifest_from_dict(json.loads(text))
+    return Engine(request.out, sealed, contract_from_dict(sealed.contract, where=str(request.out)))
 
 
 def engine_path(model: Path, target: str) -> Path:
@@ -101,7 +111,9 @@ def engine_path(model: Path, target: str) -> Path:
     return model.with_name(f"{model.name.removesuffix('.onnx')}.{'+'.join(words)}.{suffix}")
 
 
-def _decide(rows: list[Target], source: OnnxModel, precision: str | None) -> Decision:
+def _decide(
+    rows: list[Target], source: OnnxModel, precision: str | None, options: TensorRTOptions
+) -> Decision:
     wanted = source.contract.precision
     if precision is not None and precision != wanted:
         raise InputError(
@@ -111,9 +123,11 @@ def _decide(rows: list[Target], source: OnnxModel, precision: str | None) -> Dec
             if precision == "int8"
             else f"edgekit import SOURCE --precision {precision} --out model.{precision}.onnx",
         )
-    decisions = [decide(row, precision=wanted) for row in rows]
+    dla = options.dla_core is not None
+    decisions = [decide_here(row, precision=wanted, dla=dla) for row in rows]
     first = decisions[0]
     for row, decision in zip(rows, decisions, strict=True):
+        check_options(source, row, decision, options)
         if decision.backend not in BUILDERS or (decision.where != ANYWHERE and not has_driver()):
             here = (
                 f"this version of Edgekit builds with {' and '.join(BUILDERS)}"

@@ -14,17 +14,11 @@ from toolkit.runtime.cuda.libcuda import LibCuda
 from toolkit.runtime.cuda.session import CudaSession
 from toolkit.shell import quoted
 
-__all__ = ["check_answers"]
+__all__ = ["check_answers", "unsealed_engine"]
 
 
-def check_answers(
-    request: BuildRequest, out: Path, built: Built, *, trt: Any, driver: Any, libcuda: LibCuda
-) -> str:
-    """Run the golden inputs through the engine in `out`; return the manifest's note.
-
-    `trt` is the module of the bindings, `driver` is `pycuda.driver`. Raises BuildError when the
-    engine does not compute what its graph says, and what opening a session raises.
-    """
+def unsealed_engine(request: BuildRequest, out: Path, built: Built, *, trt: Any) -> Engine:
+    """Return the engine in `out` as a session takes it, before its manifest is written."""
     manifest = Manifest(
         engine_digest="",
         onnx_digest=request.model.digest,
@@ -38,7 +32,17 @@ def check_answers(
         sms=request.sms,
         flags=built.flags,
     )
-    engine = Engine(out, manifest, built.contract)
+    return Engine(out, manifest, built.contract)
+
+
+def check_answers(
+    request: BuildRequest, engine: Engine, *, trt: Any, driver: Any, libcuda: LibCuda
+) -> str:
+    """Run the golden inputs through `engine`; return the manifest's note.
+
+    `trt` is the module of the bindings, `driver` is `pycuda.driver`. Raises BuildError when the
+    engine does not compute what its graph says, and what opening a session raises.
+    """
     with CudaSession(engine, trt=trt, driver=driver, libcuda=libcuda, graphs=False) as session:
         report = verify(session, golden_for(request.model))
     if not report.passed:

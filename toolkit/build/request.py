@@ -12,7 +12,23 @@ from toolkit.contract import Contract
 from toolkit.errors import InputError
 from toolkit.progress import ProgressCallback
 
-__all__ = ["BatchRange", "BuildRequest", "Builder", "Built", "batch_from_text"]
+__all__ = [
+    "COMPATIBLE",
+    "BatchRange",
+    "BuildRequest",
+    "Builder",
+    "Built",
+    "TensorRTOptions",
+    "batch_from_text",
+]
+
+COMPATIBLE = {
+    "version": "VERSION_COMPATIBLE",
+    "hardware": "AMPERE_PLUS",
+    "same-sm": "SAME_COMPUTE_CAPABILITY",
+}
+"""Word of `--compatible` -> what TensorRT calls it: engines that newer versions load, that any GPU
+since Ampere loads, that any GPU of the same architecture loads. Each costs speed."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +44,32 @@ class BatchRange:
 
 
 @dataclass(frozen=True)
+class TensorRTOptions:
+    """What only classic TensorRT's builder takes; other targets refuse it with the reason.
+
+    `dla_core`: run on this DLA core, with the GPU for layers it cannot take. `timing_cache`: where
+    the builder's timings are kept (default: beside the engine, per GPU and version). `compatible`:
+    keys of COMPATIBLE. `guard`: the FP16 engine an INT8 engine is timed against (default: the one
+    beside it).
+    """
+
+    dla_core: int | None = None
+    timing_cache: Path | None = None
+    compatible: tuple[str, ...] = ()
+    guard: Path | None = None
+
+    def given(self) -> tuple[str, ...]:
+        """Return the options that were used, as the command line spells them."""
+        used = {
+            "--dla-core": self.dla_core is not None,
+            "--timing-cache": self.timing_cache is not None,
+            "--compatible": bool(self.compatible),
+            "--guard": self.guard is not None,
+        }
+        return tuple(name for name, is_used in used.items() if is_used)
+
+
+@dataclass(frozen=True)
 class BuildRequest:
     """One engine to build. `sms` are GPU architectures, 8.9 as 89; none for a CPU."""
 
@@ -39,6 +81,7 @@ class BuildRequest:
     workspace_mib: int | None = None
     flags: tuple[str, ...] = ()
     """INT8 and FP16 where the decision for the target wants precision as builder flags."""
+    options: TensorRTOptions = TensorRTOptions()
 
 
 @dataclass(frozen=True)

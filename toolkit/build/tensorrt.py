@@ -7,6 +7,7 @@ not for TensorRT.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,20 +21,17 @@ from toolkit.build.builder_caches import (
 from toolkit.build.builder_watch import BuildWatch, watch_build
 from toolkit.build.inspector_layers import layers_from_inspector
 from toolkit.build.layer_table import LayerTable, parse_layer_table
-from toolkit.build.request import BatchRange, BuildRequest, Built
+from toolkit.build.request import COMPATIBLE, BatchRange, BuildRequest, Built
 from toolkit.build.tensorrt_network import parse_graph, refused, set_batch
 from toolkit.build.tensorrt_offers import Offers, Typing, offers_of, typing_for
+from toolkit.build.workspace import workspace_for
 from toolkit.contract import Contract
 from toolkit.errors import BuildError, EdgekitError, MachineError
 from toolkit.onnx_file import parse_onnx
 from toolkit.progress import ProgressCallback
 from toolkit.tensorrt_log import newest_errors
 
-__all__ = ["ClassicOptions", "build_with"]
-
-_JETSON_SHARE = 4
-"""A Jetson's GPU shares the board's memory: a quarter of it for tactics, unless told otherwise.
-The builder's own limit is all of it, and Linux then kills the build."""
+__all__ = ["ClassicOptions", "build_with", "classic_options"]
 
 
 @dataclass(frozen=True)
@@ -52,6 +50,21 @@ class ClassicOptions:
     hardware_level: str = ""
     dla_core: int | None = None
     calibration_cache: Path | None = None
+
+
+def classic_options(trt: Any, request: BuildRequest, *, gpu: str) -> ClassicOptions:
+    """Return what the request means for a build on `gpu`: timings are kept beside the engine."""
+    asked = request.options
+    slug = re.sub(r"[^a-z0-9]+", "-", gpu.lower()).strip("-")
+    beside = request.out.with_name(f"{slug}.{trt.__name__}-{trt.__version__}.timing-cache")
+    levels = [COMPATIBLE[word] for word in asked.compatible if word != "version"]
+    return ClassicOptions(
+        gpu=gpu,
+        timing_cache=asked.timing_cache or beside,
+        version_compatible="version" in asked.compatible,
+        hardware_level=levels[0] if levels else "",
+        dla_core=asked.dla_core,
+    )
 
 
 def build_with(
@@ -156,12 +169,9 @@ def _creation_flags(trt: Any, offers: Offers, typing: Typing) -> int:
 
 
 def _limit_memory(trt: Any, request: BuildRequest, config: Any) -> None:
-    mib = request.workspace_mib
+    mib = request.workspace_mib or workspace_for(get(request.target.split(",")[0]))
     if mib is None:
-        target = get(request.target.split(",")[0])
-        if not target.is_jetson or target.memory_gib is None:
-            return
-        mib = int(target.memory_gib * 1024 / _JETSON_SHARE)
+        return
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, mib << 20)
 
 
@@ -174,6 +184,8 @@ def _set_flags(trt: Any, config: Any, typing: Typing, options: ClassicOptions) -
         names.append("GPU_FALLBACK")
     for name in names:
         config.set_flag(getattr(trt.BuilderFlag, name))
+    if options.dla_core is not None:
+        names.append(f"DLA_CORE_{options.dla_core}")
     if options.hardware_level:
         levels = trt.HardwareCompatibilityLevel
         config.hardware_compatibility_level = getattr(levels, options.hardware_level)

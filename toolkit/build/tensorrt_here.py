@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from pathlib import Path
 
 import tensorrt
 
-from toolkit.build.gpu_answers import check_answers
+from toolkit.build.gpu_answers import check_answers, unsealed_engine
+from toolkit.build.gpu_guard import guard_note
 from toolkit.build.request import BuildRequest, Built
-from toolkit.build.tensorrt import ClassicOptions, build_with
+from toolkit.build.tensorrt import build_with, classic_options
 from toolkit.errors import ForeignEngineError, MachineError
 from toolkit.progress import ProgressCallback
 from toolkit.runtime.cuda.libcuda import open_libcuda
 from toolkit.runtime.cuda.pycuda_driver import driver
 from toolkit.shell import quoted
 
-__all__ = ["build"]
+__all__ = ["build", "installed_version"]
+
+
+def installed_version() -> str:
+    """Return the version of the TensorRT that is installed here."""
+    return str(tensorrt.__version__)
 
 
 def build(request: BuildRequest, out: Path, progress: ProgressCallback) -> Built:
-    """Write the engine to `out` and check its answers against the model's.
+    """Write the engine to `out`, check its answers against the model's, and INT8 against FP16.
 
     Raises ForeignEngineError when this GPU is not the target's, and what `build_with` raises.
     """
@@ -33,12 +38,15 @@ def build(request: BuildRequest, out: Path, progress: ProgressCallback) -> Built
             next_command=f"edgekit build {quoted(request.model.path)} --target {request.target} "
             "--host USER@DEVICE",
         )
-    slug = re.sub(r"[^a-z0-9]+", "-", gpu.lower()).strip("-")
-    cache = request.out.with_name(f"{slug}.tensorrt-{tensorrt.__version__}.timing-cache")
-    options = ClassicOptions(gpu=gpu, timing_cache=cache)
+    options = classic_options(tensorrt, request, gpu=gpu)
     built = build_with(tensorrt, request, out, progress, options=options)
-    note = check_answers(request, out, built, trt=tensorrt, driver=driver, libcuda=open_libcuda())
-    return replace(built, notes=(*built.notes, note))
+    engine = unsealed_engine(request, out, built, trt=tensorrt)
+    libcuda = open_libcuda()
+    notes = (
+        check_answers(request, engine, trt=tensorrt, driver=driver, libcuda=libcuda),
+        guard_note(request, engine, progress, trt=tensorrt, driver=driver, libcuda=libcuda),
+    )
+    return replace(built, notes=(*built.notes, *filter(None, notes)))
 
 
 def _gpu_here() -> tuple[str, int]:

@@ -10,6 +10,7 @@ from typing import Any
 from toolkit.build.builder_watch import BuildWatch
 from toolkit.build.request import BatchRange, BuildRequest
 from toolkit.errors import BuildError
+from toolkit.explain import explain_text
 from toolkit.shell import quoted
 
 __all__ = ["parse_graph", "refused", "set_batch"]
@@ -47,11 +48,20 @@ def set_batch(request: BuildRequest, builder: Any, network: Any, config: Any) ->
 
 
 def refused(trt: Any, request: BuildRequest, words: list[str]) -> BuildError:
-    """Return the error that says in TensorRT's own words why there is no engine."""
-    said = "; ".join(dict.fromkeys(" ".join(word.split()) for word in words)) or "no reason given"
+    """Return the error that says in TensorRT's own words why there is no engine.
+
+    Where a rule of `toolkit.explain` knows these words, the cause and its fix follow.
+    """
+    lines = list(dict.fromkeys(" ".join(word.split()) for word in words))
+    said = "; ".join(lines) or "no reason given"
+    message = f"{trt.__name__} {trt.__version__} refuses {request.model.path}: {said.rstrip('.')}."
+    model = quoted(request.model.path)
+    known = next((each for each in explain_text("\n".join(lines)) if not each.warning), None)
+    if known is None:
+        return BuildError(message, next_command=f"edgekit inspect {model}")
     return BuildError(
-        f"{trt.__name__} {trt.__version__} refuses {request.model.path}: {said.rstrip('.')}.",
-        next_command=f"edgekit inspect {quoted(request.model.path)}",
+        f"{message} {known.cause}",
+        next_command=known.fix_for(model=model, target=request.target),
     )
 
 

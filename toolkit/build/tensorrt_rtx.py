@@ -11,6 +11,7 @@ from typing import Any
 
 import tensorrt_rtx as trt
 
+from toolkit.build.beside import NOT_TIMED
 from toolkit.build.builder_watch import BuildWatch, watch_build
 from toolkit.build.layer_table import parse_layer_table
 from toolkit.build.request import BatchRange, BuildRequest, Built
@@ -129,6 +130,9 @@ def _built(request: BuildRequest, batch: BatchRange | None, watch: BuildWatch) -
         notes.append("the builder wrote no layer table: what runs in Int8 is unknown")
     elif contract.precision == "int8" and not int8:
         notes.append("no convolution runs in Int8")
+    notes.append("its answers were not checked against the model's: that takes the GPU")
+    if contract.precision == "int8":
+        notes.append(f"{NOT_TIMED}: no GPU (ahead of time)")
     return Built(
         contract=contract,
         built_with=f"tensorrt_rtx {trt.__version__}",
@@ -136,5 +140,5 @@ def _built(request: BuildRequest, batch: BatchRange | None, watch: BuildWatch) -
         int8_convs=int8,
         float_convs=floats,
         kernels=table.kernels,
-        notes=(*notes, "its answers were not checked against the model's: that takes the GPU"),
+        notes=tuple(notes),
     )

@@ -10,7 +10,7 @@ import pytest
 from tests.doubles.cuda_machine import CudaMachine, FakeLibCuda, make_driver
 from tests.doubles.tensorrt_runtime import engine_bytes, make_trt
 from tests.unit.toolkit.onnx_graphs import classifier, contract
-from toolkit.build.gpu_answers import check_answers
+from toolkit.build.gpu_answers import check_answers, unsealed_engine
 from toolkit.build.request import BuildRequest, Built
 from toolkit.errors import BuildError
 from toolkit.onnx_file import write_onnx
@@ -24,12 +24,13 @@ def checked(folder: Path, engine: onnx.ModelProto) -> str:
     out.write_bytes(engine_bytes(engine))
     built = Built(contract(), "tensorrt 10.3.0", "NVIDIA Test GPU", 0, 2, 5)
     machine = CudaMachine()
+    request = BuildRequest(model, "sm87", out, sms=(87,))
+    trt = make_trt(machine)
     try:
         return check_answers(
-            BuildRequest(model, "sm87", out, sms=(87,)),
-            out,
-            built,
-            trt=make_trt(machine),
+            request,
+            unsealed_engine(request, out, built, trt=trt),
+            trt=trt,
             driver=make_driver(machine),
             libcuda=LibCuda(FakeLibCuda(machine)),
         )

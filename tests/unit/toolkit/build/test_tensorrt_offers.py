@@ -14,7 +14,7 @@ import pytest
 from tests.doubles.bindings import BINDINGS, fetch_bindings, run_with_bindings, why_no_bindings
 from tests.unit.toolkit.onnx_graphs import contract
 from toolkit.artifacts import OnnxModel
-from toolkit.build.request import BuildRequest
+from toolkit.build.request import COMPATIBLE, BuildRequest
 from toolkit.build.tensorrt_offers import Offers, offers_of, typing_for
 from toolkit.errors import BuildError
 
@@ -75,10 +75,13 @@ GUARDED = {
         "NetworkDefinitionCreationFlag.STRONGLY_TYPED",
         "ParserError.node_name",
         "ParserError.node_operator",
+        "HardwareCompatibilityLevel.SAME_COMPUTE_CAPABILITY",
     },
-    "10.3": set[str](),
+    "10.3": {"HardwareCompatibilityLevel.SAME_COMPUTE_CAPABILITY"},
     "10.16": set[str](),
     "11": {
+        "BuilderFlag.INT8",
+        "BuilderFlag.FP16",
         "NetworkDefinitionCreationFlag.EXPLICIT_BATCH",
         "IInt8EntropyCalibrator2",
         "IBuilderConfig.int8_calibrator",
@@ -108,12 +111,28 @@ def touched() -> Iterator[str]:
                 continue
             holder = node.value
             name = holder.id if isinstance(holder, ast.Name) else getattr(holder, "attr", "")
+            if isinstance(holder, ast.Attribute) and variables.get(_name(holder.value)) == "":
+                if node.attr != "__init__":
+                    yield f"{holder.attr}.{node.attr}"  # trt.MemoryPoolType.WORKSPACE
+                continue
             if name not in variables or (
                 node.attr in OUR_OWN and name in ("engine", "error", "cache")
             ):
                 continue
             kind = variables[name]
             yield f"{kind}.{node.attr}" if kind else node.attr
+
+
+def _name(node: ast.expr) -> str:
+    return node.id if isinstance(node, ast.Name) else getattr(node, "attr", "")
+
+
+def named() -> Iterator[str]:
+    """`Class.member` of what the code looks up by a name it holds as text."""
+    for flag in ("INT8", "FP16", "GPU_FALLBACK", COMPATIBLE["version"]):
+        yield f"BuilderFlag.{flag}"
+    for word in ("hardware", "same-sm"):
+        yield f"HardwareCompatibilityLevel.{COMPATIBLE[word]}"
 
 
 def bindings(version: str) -> None:
@@ -144,8 +163,9 @@ print(json.dumps(dataclasses.asdict(offers_of(trt))))
 @pytest.mark.parametrize("version", BINDINGS)
 def test_every_attribute_that_the_code_touches_exists_in_the_real_bindings(version: str) -> None:
     bindings(version)
-    names = sorted(set(touched()) - {"__name__", "__version__"})
+    names = sorted({*touched(), *named()} - {"__name__", "__version__"})
     assert {"Builder.build_serialized_network", "IExecutionContext.execute_async_v3"} <= {*names}
+    assert {"MemoryPoolType.WORKSPACE", "DeviceType.DLA", "BuilderFlag.GPU_FALLBACK"} <= {*names}
     code = f"""
 def has(path):
     holder = trt

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -184,3 +185,24 @@ def test_ctrl_c_stops_the_build_and_leaves_nothing(tmp_path: Path) -> None:
         build(model.path, target="rtx-4090", progress=interrupt)
     assert [path.name for path in tmp_path.iterdir()] == ["q.onnx"]
     assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize("target", ["rtx-4090", "rtx-3090,rtx-4090,sm120"])
+@pytest.mark.parametrize("make", [float_model, half_model, int8_model])
+def test_equal_models_give_equal_bytes_for_one_gpu_and_for_several(
+    tmp_path: Path, target: str, make: Callable[[Path], OnnxModel]
+) -> None:
+    model = make(tmp_path)
+    built = [
+        build(model.path, target=target, out=tmp_path / f"{turn}.engine").manifest
+        for turn in range(3)
+    ]
+    assert all(each.reproducible for each in built)
+    assert len({each.engine_digest for each in built}) == 1
+
+
+def test_an_int8_engine_built_ahead_of_time_says_that_it_was_not_timed(tmp_path: Path) -> None:
+    notes = build(int8_model(tmp_path).path, target="rtx-4090").manifest.notes
+    assert "INT8 was not timed against FP16: no GPU (ahead of time)" in notes
+    notes = build(half_model(tmp_path).path, target="rtx-4090").manifest.notes
+    assert not [note for note in notes if "timed" in note]

@@ -1,0 +1,91 @@
+"""How the command line's options reach classic TensorRT's builder."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tests.unit.toolkit.onnx_graphs import classifier, contract
+from toolkit.artifacts import OnnxModel
+from toolkit.build.request import BuildRequest, TensorRTOptions
+from toolkit.build.tensorrt import ClassicOptions, build_with, classic_options
+from toolkit.onnx_file import write_onnx
+from toolkit.progress import silent
+
+TRT: Any = SimpleNamespace(__name__="tensorrt", __version__="10.3.0")
+REQUEST = BuildRequest(
+    OnnxModel(Path("m.onnx"), "", contract()), "jetson-agx-orin-64gb", Path("out/m.engine")
+)
+
+
+def test_timings_are_kept_beside_the_engine_for_each_gpu_and_version() -> None:
+    options = classic_options(TRT, REQUEST, gpu="NVIDIA Orin (nvgpu)")
+    cache = Path("out/nvidia-orin-nvgpu.tensorrt-10.3.0.timing-cache")
+    assert options == ClassicOptions(gpu="NVIDIA Orin (nvgpu)", timing_cache=cache)
+
+
+def test_what_was_asked_reaches_the_builder() -> None:
+    asked = TensorRTOptions(1, Path("t.cache"), ("version", "hardware"))
+    options = classic_options(TRT, replace(REQUEST, options=asked), gpu="Orin")
+    assert options.dla_core == 1
+    assert options.timing_cache == Path("t.cache")
+    assert options.version_compatible
+    assert options.hardware_level == "AMPERE_PLUS"
+    same = replace(REQUEST, options=TensorRTOptions(compatible=("same-sm",)))
+    assert classic_options(TRT, same, gpu="Orin").hardware_level == "SAME_COMPUTE_CAPABILITY"
+
+
+def test_a_dla_core_is_set_with_the_gpu_as_fallback_and_named_in_the_manifest(
+    tmp_path: Path,
+) -> None:
+    trt: Any = pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed")
+    told: dict[str, Any] = {}
+
+    class Recording:
+        """TensorRT-RTX's config, which notes the DLA: its own library knows none."""
+
+        def __init__(self, config: Any) -> None:
+            object.__setattr__(self, "config", config)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.config, name)
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            if name in ("default_device_type", "DLA_core"):
+                told[name] = value
+            else:
+                setattr(self.config, name, value)
+
+        def set_flag(self, flag: Any) -> None:
+            told[str(flag)] = True
+
+    class Builder:
+        def __init__(self, logger: Any) -> None:
+            self.builder = trt.Builder(logger)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.builder, name)
+
+        def create_builder_config(self) -> Any:
+            return Recording(self.builder.create_builder_config())
+
+        def build_serialized_network(self, network: Any, config: Any) -> Any:
+            return self.builder.build_serialized_network(network, config.config)
+
+    class Module:
+        def __getattr__(self, name: str) -> Any:
+            return Builder if name == "Builder" else getattr(trt, name)
+
+    model = write_onnx(classifier(), tmp_path / "m.onnx", contract())
+    request = BuildRequest(model, "rtx-4090", tmp_path / "m.engine", sms=(89,))
+    built = build_with(
+        Module(), request, tmp_path / "m.engine", silent, options=ClassicOptions(dla_core=1)
+    )
+    assert told["DLA_core"] == 1
+    assert told["default_device_type"] == trt.DeviceType.DLA
+    assert any("GPU_FALLBACK" in flag for flag in told)
+    assert {"GPU_FALLBACK", "DLA_CORE_1"} <= set(built.flags)

@@ -1,0 +1,117 @@
+"""`build --host`, `build --bundle` and `measure --host`: what the commands do over SSH."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from toolkit.build.request import TensorRTOptions
+from toolkit.cli.build_lines import build_outcome
+from toolkit.cli.outcome import Outcome
+from toolkit.errors import InputError
+from toolkit.latency import Latency
+from toolkit.progress import ProgressCallback
+from toolkit.remote.build import build_on_device, bundle_for
+from toolkit.remote.bundle import FOLDER
+from toolkit.remote.connection import address_from_text
+from toolkit.remote.measure import measure_on_device
+from toolkit.shell import quoted
+
+__all__ = ["build_there", "measure_there"]
+
+
+def build_there(
+    model: Path,
+    *,
+    target: str,
+    out: Path | None,
+    host: str,
+    port: int,
+    identity: Path | None,
+    bundle: Path | None,
+    jetpack: str,
+    precision: str,
+    batch: str | None,
+    workspace_mib: int | None,
+    options: TensorRTOptions,
+    progress: ProgressCallback,
+) -> Outcome:
+    """Build on `host`, or write `bundle`. Raises InputError for options that do not go together."""
+    if not host and bundle is None:
+        raise InputError(
+            f"--jetpack {jetpack} goes with --bundle: elsewhere the device says its own.",
+            next_command=f"edgekit build {quoted(model)} --target {target} --bundle FILE.tar.gz",
+        )
+    where = "--host" if host else "--bundle"
+    foreign = [name for name in options.given() if name != "--dla-core"]
+    foreign += ["--precision"] if precision else []
+    foreign += ["--bundle"] if host and bundle else []
+    foreign += ["--jetpack"] if host and jetpack else []
+    foreign += ["--out"] if bundle and out else []
+    if foreign:
+        raise InputError(
+            f"{foreign[0]} does not go with {where}.",
+            next_command=f"edgekit build {quoted(model)} --target {target} {where} "
+            f"{host or (quoted(bundle) if bundle else '')}".rstrip(),
+        )
+    if bundle is not None:
+        made = bundle_for(
+            model,
+            target=target,
+            out=bundle,
+            batch=batch,
+            workspace_mib=workspace_mib,
+            dla_core=options.dla_core,
+            jetpack=jetpack or None,
+        )
+        decision = made.description["decision"]
+        size = bundle.stat().st_size
+        return Outcome(
+            f"{bundle}  {size / 2**20:.1f} MiB for TensorRT {decision['tensorrt']}; on the board: "
+            f"tar -xzf {bundle.name} && sh {FOLDER}/build.sh",
+            {
+                "bundle": str(bundle),
+                "target": made.description["target"],
+                "tensorrt": decision["tensorrt"],
+                "flags": made.description["flags"],
+                "bytes": size,
+                "digest": made.digest,
+                "notes": decision["reasons"],
+            },
+            details=tuple(decision["reasons"]),
+        )
+    engine = build_on_device(
+        model,
+        target=target,
+        host=address_from_text(host, port=port or None, identity=identity),
+        out=out,
+        batch=batch,
+        workspace_mib=workspace_mib,
+        dla_core=options.dla_core,
+        progress=progress,
+    )
+    return build_outcome(engine)
+
+
+def measure_there(
+    engines: Sequence[Path],
+    *,
+    host: str,
+    port: int,
+    identity: Path | None,
+    samples: int,
+    seconds: float,
+    batch: int,
+    seed: int,
+    progress: ProgressCallback,
+) -> tuple[Latency, ...]:
+    """Measure on `host`."""
+    return measure_on_device(
+        engines,
+        host=address_from_text(host, port=port or None, identity=identity),
+        samples=samples,
+        seconds=seconds,
+        batch=batch,
+        seed=seed,
+        progress=progress,
+    )

@@ -1,0 +1,125 @@
+"""A script that runs on the device without us: started once, followed, found again after a cut.
+
+Its folder holds `pid`, `build.log` and, when it has ended, `rc` with the exit code.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from shlex import quote
+
+from toolkit.progress import Progress, ProgressCallback
+from toolkit.remote.connection import Connection, ask
+from toolkit.remote.link import Link
+
+__all__ = ["VANISHED", "JobEnd", "run_job", "stop_job"]
+
+VANISHED = -1
+"""Exit code of a job that left none: killed with its shell, or the device lost power."""
+
+_BEAT_S = 2.0
+_NOTE_CHARS = 80
+
+# A number in `pid` may belong to another process by now: ours works in the folder.
+_ALIVE = """\
+cd {folder} || exit
+alive() {{ [ -f pid ] && [ "$(readlink "/proc/$(cat pid)/cwd")" = "$(pwd -P)" ]; }}
+"""
+_START = """\
+if [ ! -f rc ] && alive; then echo running; exit; fi
+if [ "$(cat rc 2> /dev/null)" = 0 ] &&
+  [ "$(sha256sum < model.engine 2> /dev/null)" = "$(cat model.engine.sha256)" ]; then
+  echo finished; exit
+fi
+rm -f rc pid build.log
+: > build.log || exit
+setsid nohup sh -c 'sh build.sh >> build.log 2>&1 < /dev/null; echo $? > rc.part; mv rc.part rc' \\
+  > /dev/null 2>&1 < /dev/null &
+echo $! > pid || exit
+echo started
+"""
+# A NUL every second says that the connection lives; it is not part of the log.
+_FOLLOW = """\
+seen={seen}
+while :; do
+  ended=; [ -f rc ] && ended=1
+  alive || ended=1
+  size=$(wc -c < build.log)
+  if [ "$size" -gt "$seen" ]; then
+    tail -c "+$((seen + 1))" build.log | head -c "$((size - seen))"
+    seen=$size; quiet=0
+  fi
+  [ -n "$ended" ] && break
+  quiet=$((${{quiet:-0}} + 1))
+  [ $((quiet % 5)) = 0 ] && printf '\\000'
+  sleep 0.2 2> /dev/null || sleep 1
+done
+"""
+
+
+@dataclass(frozen=True)
+class JobEnd:
+    """How a job ended. `found` says what was there already: "running", "finished" or ""."""
+
+    code: int
+    log: str
+    found: str
+
+
+def run_job(
+    link: Link,
+    folder: str,
+    *,
+    progress: ProgressCallback,
+    clock: Callable[[], float] = time.monotonic,
+) -> JobEnd:
+    """Run `build.sh` of `folder` to its end, however often the connection is cut.
+
+    Raises RemoteError when the device stays away; the job goes on there.
+    """
+    head = _ALIVE.format(folder=quote(folder))
+    states: list[str] = []
+
+    def start(connection: Connection) -> str:
+        return ask(connection, head + _START, what="start the build")
+
+    states.append(link.step(start))
+    log = bytearray()
+    began_s = clock()
+    told_s = began_s
+
+    def hear(piece: bytes) -> None:
+        nonlocal told_s
+        text = piece.replace(b"\0", b"")
+        log.extend(text)
+        now_s = clock()
+        if text or now_s - told_s >= _BEAT_S:
+            told_s = now_s
+            last = log.decode("utf-8", "replace").rstrip().rpartition("\n")[2]
+            note = f"{now_s - began_s:.0f} s: {last[:_NOTE_CHARS]}"
+            progress(Progress("build", log.count(b"\n"), 0, note))
+
+    def follow(connection: Connection) -> int:
+        script = head + _FOLLOW.format(seen=len(log))
+        answer = connection.run(script, hear=hear, timeout_s=None)
+        if answer.code != 0:
+            raise ConnectionError(f"{connection.address} stopped telling the log ({answer.err})")
+        # The exit code is written a moment after the shell that wrote it was seen alive.
+        code = ask(
+            connection,
+            f"{head}for i in 1 2 3 4 5; do [ -f rc ] && break; sleep 0.2; done; "
+            f"cat rc 2> /dev/null || echo {VANISHED}",
+            what="say how the build ended",
+        )
+        return int(code or VANISHED)
+
+    code = link.step(follow)
+    found = "" if states[0] == "started" else states[0]
+    return JobEnd(code, log.decode("utf-8", "replace"), found)
+
+
+def stop_job(connection: Connection, folder: str) -> None:
+    """End a running job with everything it started."""
+    connection.run(f'{_ALIVE.format(folder=quote(folder))}alive && kill -- "-$(cat pid)"')
