@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,20 +10,31 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.quantize import Quantized, quantize
+from calibration.collect import Batches
+from calibration.emit import Quantized
+from calibration.quantize import quantize
 from calibration.schemes import SCHEMES
 from targets import get
+from targets.decision import Decision
 from targets.support import decide
 from toolkit.artifacts import OnnxModel
-from toolkit.atomic import check_writable, replace_file, write_text
-from toolkit.contract import UNCALIBRATED, Contract
+from toolkit.atomic import check_writable
+from toolkit.calibration_manifest import (
+    CalibrationManifest,
+    read_manifest,
+    write_calibration_manifest,
+)
+from toolkit.calibration_pair import scheme_for_cache, write_pair
+from toolkit.contract import Contract
+from toolkit.converted_ranges import is_quantized, quantized_from_cache, quantized_from_qdq
 from toolkit.datasets.folder import LabelledImage, batches, open_folder, select
 from toolkit.errors import InputError
 from toolkit.golden import make_golden, write_golden
 from toolkit.images import image_digest
-from toolkit.inspect_file import FLOAT_REASONS_KEY
-from toolkit.onnx_file import open_model, read_onnx, write_onnx
+from toolkit.int8_model import table_path, write_int8_model
+from toolkit.onnx_file import open_model, read_onnx
 from toolkit.progress import Progress, ProgressCallback, silent
+from toolkit.shell import quoted
 
 __all__ = ["Calibration", "calibrate", "table_path"]
 
@@ -49,12 +59,8 @@ class Calibration:
     """INT8 multiply-accumulates of all convolutions', a fraction of 1."""
     seconds: float
     notes: tuple[str, ...] = ()
-
-
-def table_path(int8_model: Path) -> Path:
-    """Return where the table of `model.int8.onnx` lies: `model.calibration.json`."""
-    stem = int8_model.name.removesuffix(".onnx").removesuffix(".int8")
-    return int8_model.with_name(f"{stem}.calibration.json")
+    cache: Path | None = None
+    """TensorRT's calibration cache, where the model is a float graph and INT8 comes from it."""
 
 
 def calibrate(
@@ -63,32 +69,50 @@ def calibrate(
     images: Path | None,
     out: Path | None = None,
     target: str = "",
+    dla: bool = False,
+    jetpack: str = "",
     samples: int = 512,
     method: str = "auto",
     effort: str = "balanced",
     seed: int = 0,
     random_data: bool = False,
+    from_cache: Path | None = None,
+    manifest: Path | None = None,
     write_manifest: Path | None = None,
     progress: ProgressCallback = silent,
 ) -> Calibration:
     """Choose ranges on `samples` images of `images`, write Q/DQ for `target`.
 
-    Without `target` the result suits TensorRT 10 and newer. `random_data` calibrates on noise
-    instead of images and stamps the result UNCALIBRATED. Table and model are both complete
-    before either gets its name: a full disk leaves the old pair. Raises InputError, ModelError,
-    ContractError, calibration.CalibrationError and targets.TargetError.
+    Without `target` the result suits TensorRT 10 and newer. With `manifest`, exactly the images
+    that it lists are used, with its seed, and `samples` is not read: the table comes out byte for
+    byte as it was. `random_data` calibrates on noise instead of images and stamps the result
+    UNCALIBRATED. Table and model are both complete before either gets its name: a full disk
+    leaves the old pair. With `dla`, for the target's DLA: before TensorRT 11 that takes no Q/DQ,
+    and the result is a float model with a calibration cache for the TensorRT of `jetpack` (left
+    out: the newest known); where `model` holds Q/DQ its ranges are kept, and only those that it
+    lacks are measured. With `from_cache` the ranges are those of a TensorRT calibration cache.
+    Raises InputError, ModelError, ContractError, StaleError,
+    calibration.CalibrationError and targets.TargetError.
     """
     started = time.monotonic()
-    out = out or model.with_name(f"{model.name.removesuffix('.onnx')}.int8.onnx")
+    decision = _decide(target, dla=dla, jetpack=jetpack)
+    implicit = decision is not None and decision.form == "calibration-cache"
+    kind = "dla" if implicit else "int8"
+    out = out or model.with_name(f"{model.name.removesuffix('.onnx')}.{kind}.onnx")
     check_writable(out)
     source = open_model(model)
-    scheme = (
-        SCHEMES[decide(get(target), precision="int8").scheme] if target else SCHEMES["tensorrt"]
-    )
-    chosen = () if random_data else _choose(images, source.contract, samples=samples, seed=seed)
-    digests = tuple(image_digest(image.path) for image in chosen)
+    scheme = SCHEMES[decision.scheme if decision else "tensorrt"]
+    if from_cache is not None:
+        result = quantized_from_cache(source, from_cache, scheme)
+        return _written(result, source, out, decision, started=started)
+    listed = _listed(manifest, images, seed=seed, random_data=random_data)
+    if listed is not None:
+        chosen, digests, seed = listed.images, listed.digests, listed.seed
+    else:
+        chosen = () if random_data else _choose(images, source.contract, samples=samples, seed=seed)
+        digests = tuple(image_digest(image.path) for image in chosen)
     if write_manifest is not None:
-        _write_manifest(write_manifest, images, chosen, digests, seed)
+        write_calibration_manifest(write_manifest, images, chosen, digests, seed)
 
     def data() -> Iterable[NDArray[np.float32]]:
         if random_data:
@@ -97,10 +121,13 @@ def calibrate(
             batch for batch, _ in batches(chosen, source.contract.preprocess, batch_size=_BATCH)
         )
 
+    if implicit and is_quantized(model):
+        result = quantized_from_qdq(source, scheme_for_cache(scheme), images=digests)
+        return _written(result, source, out, decision, started=started, data=data)
     result = quantize(
         read_onnx(model),
         data,
-        scheme=scheme,
+        scheme=scheme_for_cache(scheme) if implicit else scheme,
         method=method,
         effort=effort,
         seed=seed,
@@ -109,31 +136,82 @@ def calibrate(
         uncalibrated=random_data,
         progress=lambda step, done, total: progress(Progress(step, done, total)),
     )
-    _note_float_reasons(result)
-    with replace_file(table_path(out)) as table:
-        table.write_text(result.table.to_json(), encoding="utf-8")
-        int8 = write_onnx(result.model, out, _int8_contract(source, result))
-    write_golden(make_golden(int8, float_model=source), int8.path)
+    return _written(result, source, out, decision, started=started, data=data, progress=progress)
+
+
+def _written(
+    result: Quantized,
+    source: OnnxModel,
+    out: Path,
+    decision: Decision | None,
+    *,
+    started: float,
+    data: Batches | None = None,
+    progress: ProgressCallback = silent,
+) -> Calibration:
+    """Write `result` in the form its target reads, and return the record."""
+    cache = None
+    if decision is not None and decision.form == "calibration-cache":
+        pair = write_pair(
+            result,
+            source,
+            out,
+            batches=data,
+            decision=decision,
+            progress=lambda done: progress(Progress("all tensors", done, result.table.samples)),
+        )
+        written, cache = pair.model, pair.cache
+    else:
+        written = write_int8_model(result, source, out)
+        write_golden(make_golden(written, float_model=source), written.path)
     return Calibration(
-        model=int8,
+        model=written,
         table=table_path(out),
         samples=result.table.samples,
-        method=method,
-        effort=effort,
+        method=result.table.method,
+        effort=result.table.effort,
         quantized=result.quantized,
         float_layers=result.float_layers,
         float_reasons=result.float_reasons,
         int8_mac_share=result.int8_mac_share,
         seconds=time.monotonic() - started,
         notes=result.notes,
+        cache=cache,
     )
 
 
-def _note_float_reasons(result: Quantized) -> None:
-    """Keep in the file why layers stay float, for `edgekit inspect`."""
-    result.model.metadata_props.add(
-        key=FLOAT_REASONS_KEY, value=json.dumps(result.float_reasons, sort_keys=True)
-    )
+def _decide(target: str, *, dla: bool, jetpack: str) -> Decision | None:
+    """Return how `target` takes INT8; None without a target."""
+    if target:
+        return decide(get(target), precision="int8", dla=dla, jetpack=jetpack or None)
+    if dla or jetpack:
+        raise InputError(
+            "A DLA and a JetPack are those of a device, and no target was given.",
+            next_command="edgekit calibrate MODEL.onnx --images DIR --target "
+            "jetson-orin-nx-16gb --dla",
+        )
+    return None
+
+
+def _listed(
+    manifest: Path | None, images: Path | None, *, seed: int, random_data: bool
+) -> CalibrationManifest | None:
+    """Return what a manifest lists; None without one."""
+    if manifest is None:
+        return None
+    fix = f"edgekit calibrate MODEL.onnx --images DIR --manifest {quoted(manifest)}"
+    if random_data or images is None:
+        raise InputError(
+            f"{manifest} lists images: it needs the folder they lie in, and no random data.",
+            next_command=fix,
+        )
+    found = read_manifest(manifest, images)
+    if seed not in (0, found.seed):
+        raise InputError(
+            f"{manifest} was made with seed {found.seed}; seed {seed} would give another table.",
+            next_command=fix,
+        )
+    return found
 
 
 def _choose(
@@ -159,32 +237,3 @@ def _noise(contract: Contract, *, samples: int, seed: int) -> Iterable[NDArray[n
     for start in range(0, samples, _BATCH):
         shape = (min(_BATCH, samples - start), height, width, channels)
         yield contract.preprocess.normalise(generator.integers(0, 256, shape, dtype=np.uint8))
-
-
-def _int8_contract(source: OnnxModel, result: Quantized) -> Contract:
-    return source.contract.with_changes(
-        parent=source.digest,
-        precision="int8",
-        scheme=result.table.scheme,
-        calibration=UNCALIBRATED if result.table.uncalibrated else result.table.digest,
-        calibration_images=result.table.images,
-    )
-
-
-def _write_manifest(
-    path: Path,
-    root: Path | None,
-    chosen: tuple[LabelledImage, ...],
-    digests: tuple[str, ...],
-    seed: int,
-) -> None:
-    """Write which images were calibrated on, relative to their folder, with their digests."""
-    entries = [
-        {
-            "path": str(image.path.relative_to(root) if root else image.path),
-            "label": image.label,
-            "digest": digest,
-        }
-        for image, digest in zip(chosen, digests, strict=True)
-    ]
-    write_text(path, json.dumps({"version": 1, "seed": seed, "images": entries}, indent=1) + "\n")

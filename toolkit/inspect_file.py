@@ -18,6 +18,8 @@ from calibration.errors import CalibrationError
 from calibration.graph import Graph
 from calibration.table import CalibrationTable, table_from_json
 from toolkit.artifacts import Engine, digest_of_file, manifest_path, open_engine_file
+from toolkit.cache_facts import CacheFacts, cache_facts
+from toolkit.calibration_cache import is_cache
 from toolkit.contract import UNCALIBRATED, Contract, read_contract
 from toolkit.errors import EdgekitError, InputError
 from toolkit.onnx_file import open_model, parse_onnx
@@ -57,13 +59,14 @@ class Inspection:
 
     path: Path
     kind: str
-    """"model", "engine" or "calibration table"."""
+    """"model", "engine", "calibration table" or "calibration cache"."""
     bytes: int
     digest: str
     model: ModelFacts | None = None
     engine: Engine | None = None
     why_not_here: str = ""
     table: CalibrationTable | None = None
+    cache: CacheFacts | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values; keys that do not apply to this kind of file are left out."""
@@ -96,6 +99,8 @@ class Inspection:
                 "uncalibrated": self.table.uncalibrated,
                 "notes": list(self.table.notes),
             }
+        if self.cache is not None:
+            values |= self.cache.to_dict()
         return values
 
     def lines(self) -> list[str]:
@@ -107,13 +112,20 @@ class Inspection:
             return [first, *_model_lines(self.model)]
         if self.engine is not None:
             return [first, *_engine_lines(self.engine, self.why_not_here)]
+        if self.cache is not None:
+            return [first, *self.cache.lines()]
         return [first, *_table_lines(self.table)] if self.table is not None else [first]
 
 
 def inspect(path: Path) -> Inspection:
     """Return what `path` is. Raises InputError when it is nothing of ours, and StaleError."""
     if path.name.endswith(".json") and path.with_name(path.name[:-5]).exists():
-        path = path.with_name(path.name[:-5])  # the manifest of an engine: inspect the engine
+        path = path.with_name(path.name[:-5])  # a manifest: inspect what it describes
+    if is_cache(path):
+        found = cache_facts(path)
+        digest = digest_of_file(path)
+        size = path.stat().st_size
+        return Inspection(path, "calibration cache", size, digest, cache=found)
     if manifest_path(path).exists() or path.suffix in (".engine", ".plan"):
         engine = open_engine_file(path)
         return Inspection(

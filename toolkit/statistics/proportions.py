@@ -12,6 +12,7 @@ from toolkit.statistics.distributions import binomial_cdf, find_root, normal_qua
 from toolkit.statistics.intervals import Interval
 
 __all__ = [
+    "images_for_accuracy",
     "images_needed",
     "mcnemar_mid_p",
     "mcnemar_p",
@@ -143,6 +144,23 @@ def images_needed(
     z_level, z_power = normal_quantile(0.5 + confidence / 2.0), normal_quantile(power)
     wide = z_level * math.sqrt(told_apart) + z_power * math.sqrt(told_apart - drop * drop)
     return math.ceil((wide / drop) ** 2)
+
+
+def images_for_accuracy(accuracy: float, *, points: float, confidence: float = 0.95) -> int:
+    """Return how many images bound an accuracy (a fraction) to `points` either way.
+
+    The size at which half of Wilson's interval is that wide. Raises ValueError for points that are
+    not in (0, 50).
+    """
+    half = points / 100.0
+    if not 0.0 < half < 0.5:
+        raise ValueError(f"an accuracy cannot be bounded to {points} points either way")
+    z2 = normal_quantile(0.5 + confidence / 2.0) ** 2
+    # half^2 * (n + z2)^2 = z2 * (n * p * (1 - p) + z2 / 4), solved for n
+    linear = 2.0 * half**2 * z2 - z2 * accuracy * (1.0 - accuracy)
+    constant = half**2 * z2**2 - z2**2 / 4.0
+    root = math.sqrt(linear * linear - 4.0 * half**2 * constant)
+    return math.ceil((root - linear) / (2.0 * half**2))
 
 
 def _check(part: int, whole: int) -> None:

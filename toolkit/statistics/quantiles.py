@@ -13,7 +13,14 @@ from toolkit.statistics.distributions import beta_cdf, find_root, normal_quantil
 from toolkit.statistics.intervals import Interval
 from toolkit.statistics.series import spread_of_mean
 
-__all__ = ["percentile", "percentile_text", "quantile_interval", "samples_needed", "trusted"]
+__all__ = [
+    "independent_samples",
+    "percentile",
+    "percentile_text",
+    "quantile_interval",
+    "samples_needed",
+    "trusted",
+]
 
 _BEYOND = 10
 """A percentile needs this many samples beyond it, or it is the whim of a few."""
@@ -72,7 +79,7 @@ def quantile_interval(
     """
     values = np.asarray(samples, dtype=np.float64)
     share = q / 100.0
-    independent = _independent_samples(values, share, confidence)
+    independent = independent_samples(values, q, confidence=confidence)
     if independent < 2:
         return Interval(-math.inf, math.inf, confidence)
     ordered = np.sort(values)
@@ -86,15 +93,17 @@ def quantile_interval(
     )
 
 
-def _independent_samples(values: NDArray[np.float64], share: float, confidence: float) -> int:
-    """Return m such that the share below the quantile is as uncertain as among m independent ones.
+def independent_samples(values: NDArray[np.float64], q: float, *, confidence: float = 0.95) -> int:
+    """Return m: the share below the q-th percentile is as uncertain as among m independent samples.
 
-    The uncertainty of that uncertainty is put into m too, as the ratio of t to normal quantiles.
+    `values` are in time order. The uncertainty of that uncertainty is put into m too, as the ratio
+    of t to normal quantiles. 0 for fewer than two samples.
     """
+    share = q / 100.0
     n = values.size
     if n < 2:
         return 0
-    below = (values <= percentile(values, 100.0 * share)).astype(np.float64)
+    below = (values <= percentile(values, q)).astype(np.float64)
     spread = spread_of_mean(below)
     if spread.standard_error == 0.0:  # all on one side: rarely, or with many equal samples
         return n

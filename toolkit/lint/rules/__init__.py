@@ -1,0 +1,1 @@
+"""One rule per file: `check(subject, runtime)` yields findings. RULES in `engine.py` lists them."""

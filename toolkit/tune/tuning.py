@@ -1,0 +1,240 @@
+"""`edgekit tune`: a float model, labelled images and a budget in, the fewest float layers out."""
+
+from __future__ import annotations
+
+import functools
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibration.emit import Quantized
+from calibration.keep_float import layer_errors
+from calibration.quantize import quantize
+from calibration.schemes import SCHEMES, Scheme
+from targets import get
+from targets.support import decide
+from toolkit.artifacts import OnnxModel
+from toolkit.atomic import check_writable, write_text
+from toolkit.datasets.folder import batches
+from toolkit.errors import InputError
+from toolkit.golden import make_golden, write_golden
+from toolkit.int8_model import write_int8_model
+from toolkit.onnx_file import open_model, read_onnx
+from toolkit.progress import Progress, ProgressCallback, silent
+from toolkit.record_file import write_record
+from toolkit.shell import quoted
+from toolkit.statistics.budgets import PairedDrop
+from toolkit.tune.candidates import Candidates, in_final_precision
+from toolkit.tune.evaluate import Evaluator, paired
+from toolkit.tune.journal import open_journal
+from toolkit.tune.page import html_from_tuned
+from toolkit.tune.result import CurvePoint, Tuned, curve_path, journal_path, page_path
+from toolkit.tune.search import Budget, fewest_float
+from toolkit.tune.split import Split, split_images
+
+__all__ = ["tune"]
+
+_KIND = "edgekit tuning"
+_VERSION = 1
+_BATCH = 8
+_RANKING_IMAGES = 16
+"""Calibration images, without labels, that layers are ranked on."""
+
+
+def tune(
+    model: Path,
+    *,
+    images: Path,
+    max_drop: float,
+    confidence: float = 0.95,
+    calibration_images: Path | None = None,
+    target: str = "",
+    samples: int = 512,
+    method: str = "auto",
+    effort: str = "balanced",
+    seed: int = 0,
+    limit: int | None = None,
+    threads: int = 0,
+    out: Path | None = None,
+    progress: ProgressCallback = silent,
+) -> Tuned:
+    """Quantize `model`, keep the fewest layers in float that hold the budget, and write it.
+
+    `max_drop` is in percentage points of top-1 against the float model on `images`; the drop is
+    held to it by a one-sided bound at `confidence`. Layers are ranked by the error of the logits
+    that each makes alone. A third of the images steers the search; the other two thirds judge its
+    result, once. Calibration takes images of `calibration_images`, or a quarter of `images`.
+
+    The best candidate is written even if the budget is not met. Every evaluation is kept in a
+    journal beside it: the same call after an interruption goes on where it stopped. Raises
+    InputError, ModelError, ContractError, calibration.CalibrationError, targets.TargetError.
+    """
+    started = time.monotonic()
+    _check(model, max_drop, confidence)
+    out = out or model.with_name(f"{model.name.removesuffix('.onnx')}.tuned.int8.onnx")
+    check_writable(out)
+    source, scheme = open_model(model), _scheme(target)
+    split = split_images(
+        images,
+        source.contract,
+        calibration_images=calibration_images,
+        samples=samples,
+        limit=limit,
+        seed=seed,
+        progress=progress,
+    )
+    journal = open_journal(journal_path(out))
+    made = _calibrated(source, split, scheme, method, effort, seed, progress)
+    sample = _first_inputs(source, split)
+    evaluator = Evaluator(journal, threads=threads, progress=progress)
+    ranking = functools.cache(lambda: _ranking(made, sample, evaluator, progress))
+    budget = Budget(max_drop / 100.0, confidence=confidence, judges=len(split.judge.images))
+    found = _search(source, made, ranking, split, evaluator, budget)
+    final, notes = in_final_precision(found.made, sample)
+    written = write_int8_model(final, source, out)
+    write_golden(make_golden(written, float_model=source), out)
+    judged = paired(
+        evaluator.right(source.path, split.judge, step="judge: float model"),
+        evaluator.right(out, split.judge, step="judge: tuned model"),
+    )
+    tuned = Tuned(
+        model=written,
+        max_drop=max_drop,
+        confidence=confidence,
+        judged=judged,
+        layers=made.quantized,
+        kept=found.kept,
+        ranking=tuple(ranking().items()) if len(found.curve) > 1 else (),
+        curve=found.curve,
+        fits_search=found.fits,
+        images_run=evaluator.images_run,
+        images_recalled=evaluator.images_recalled,
+        seconds=time.monotonic() - started,
+        notes=(*split.notes, *_notes(budget, split), *made.notes, *notes),
+    )
+    write_text(page_path(out), html_from_tuned(tuned))
+    write_record(curve_path(out), tuned.to_dict(), kind=_KIND, version=_VERSION)
+    return tuned
+
+
+def _check(model: Path, max_drop: float, confidence: float) -> None:
+    again = f"edgekit tune {quoted(model)} --images DIR --max-drop 1 --confidence 0.95"
+    if not 0.0 <= max_drop < 100.0:
+        raise InputError(
+            f"A budget of {max_drop:g} percentage points is none: it lies between 0 and 100.",
+            next_command=again,
+        )
+    if not 0.5 < confidence < 1.0:
+        raise InputError(
+            f"A confidence of {confidence:g} decides nothing: it lies between 0.5 and 1.",
+            next_command=again,
+        )
+
+
+def _scheme(target: str) -> Scheme:
+    return SCHEMES[decide(get(target), precision="int8").scheme if target else "tensorrt"]
+
+
+def _calibrated(
+    source: OnnxModel,
+    split: Split,
+    scheme: Scheme,
+    method: str,
+    effort: str,
+    seed: int,
+    progress: ProgressCallback,
+) -> Quantized:
+    def data() -> Iterable[NDArray[np.float32]]:
+        preprocess = source.contract.preprocess
+        return (x for x, _ in batches(split.calibration, preprocess, batch_size=_BATCH))
+
+    return quantize(
+        read_onnx(source.path),
+        data,
+        scheme=scheme,
+        method=method,
+        effort=effort,
+        seed=seed,
+        model_digest=source.digest,
+        images=split.calibration_digests,
+        progress=lambda step, done, total: progress(Progress(step, done, total)),
+    )
+
+
+def _first_inputs(source: OnnxModel, split: Split) -> NDArray[np.float32]:
+    first = split.calibration[:_RANKING_IMAGES]
+    preprocess = source.contract.preprocess
+    return np.concatenate([x for x, _ in batches(first, preprocess, batch_size=_BATCH)])
+
+
+def _ranking(
+    made: Quantized, sample: NDArray[np.float32], evaluator: Evaluator, progress: ProgressCallback
+) -> dict[str, float]:
+    """Return every INT8 layer with its error, the largest first."""
+    layers = made.recipe.network.placement.int8_nodes
+    step = "rank layers"
+
+    def errors() -> dict[str, float]:
+        return layer_errors(
+            made.recipe, sample, progress=lambda done, total: progress(Progress(step, done, total))
+        )
+
+    return evaluator.ranking(errors, made.table.digest, layers=layers, images=len(sample))
+
+
+@dataclass(frozen=True)
+class _Found:
+    kept: tuple[str, ...]
+    fits: bool
+    made: Quantized
+    curve: tuple[CurvePoint, ...]
+
+
+def _search(
+    source: OnnxModel,
+    made: Quantized,
+    ranking: Callable[[], dict[str, float]],
+    split: Split,
+    evaluator: Evaluator,
+    budget: Budget,
+) -> _Found:
+    reference = evaluator.right(source.path, split.search, step="search: float model")
+    points: list[CurvePoint] = []
+    with tempfile.TemporaryDirectory(prefix="edgekit-tune-") as folder:
+        candidates = Candidates(Path(folder), source, made.recipe, lambda: tuple(ranking()))
+
+        def evaluate(count: int) -> PairedDrop:
+            candidate = candidates.made(count)
+            step = f"search: {count} layers in float"
+            right = evaluator.right(candidates.written(candidate), split.search, step=step)
+            seen = paired(reference, right)
+            last = candidates.kept(count)[-1] if count else ""
+            points.append(CurvePoint(count, last, candidate.int8_mac_share_all, seen, False))
+            return seen
+
+        kept, fits = fewest_float(evaluate, layers=made.quantized, budget=budget)
+        best, names = candidates.made(kept), candidates.kept(kept)
+    curve = tuple(
+        CurvePoint(p.float_layers, p.last, p.int8_mac_share, p.seen, p.float_layers == kept)
+        for p in points
+    )
+    return _Found(names, fits, best, curve)
+
+
+def _notes(budget: Budget, split: Split) -> list[str]:
+    notes = [
+        f"searched on {len(split.search.images)} images, judged once on "
+        f"{len(split.judge.images)} others"
+    ]
+    if not budget.decidable:
+        notes.append(
+            f"{len(split.judge.images)} images cannot show a drop within "
+            f"{100.0 * budget.max_drop:g} points even where no answer changes; the search went by "
+            "the drop it saw"
+        )
+    return notes
