@@ -29,6 +29,7 @@ HEAVY = {
     "tensorrt",
     "tensorrt_rtx",
     "pycuda",
+    "paramiko",
     "cv2",
     "matplotlib",
     "starlette",

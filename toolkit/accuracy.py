@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from toolkit.predictions import Prediction
 from toolkit.record_file import damaged, read_record, write_record
-from toolkit.statistics import Interval, wilson_interval
+from toolkit.statistics import (
+    ConfidenceGap,
+    Interval,
+    confidence_error,
+    images_for_accuracy,
+    wilson_interval,
+)
 
-__all__ = ["Accuracy", "ClassAccuracy", "read_accuracy", "write_accuracy"]
+__all__ = ["Accuracy", "ClassAccuracy", "Confusion", "read_accuracy", "write_accuracy"]
 
 _KIND = "edgekit accuracy"
 _VERSION = 1
@@ -32,6 +41,15 @@ class ClassAccuracy:
     def top1(self) -> float:
         """Return the share that is right, a fraction of 1."""
         return self.right / self.n
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """How many images of class `label` are called `predicted`; both are class names."""
+
+    label: str
+    predicted: str
+    n: int
 
 
 @dataclass(frozen=True)
@@ -79,6 +97,30 @@ class Accuracy:
             for label, n in sorted(counts.items())
         )
 
+    def confusion(self) -> tuple[Confusion, ...]:
+        """Return the entries off the diagonal of the confusion matrix, the most frequent first."""
+        counts = Counter((p.label, p.predicted) for p in self.predictions if not p.right)
+        ordered = sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))
+        return tuple(
+            Confusion(self.labels[label], self.labels[predicted], n)
+            for (label, predicted), n in ordered
+        )
+
+    @cached_property
+    def confidence_error(self) -> ConfidenceGap:
+        """Return the expected calibration error of the predicted classes' probabilities."""
+        return confidence_error(
+            np.array([p.confidence for p in self.predictions], dtype=np.float64),
+            np.array([p.right for p in self.predictions], dtype=np.bool_),
+        )
+
+    def plan(self, points: float) -> str:
+        """Return how many images bound top-1 to `points` either way, if it stays what it is."""
+        needed = images_for_accuracy(self.top1, points=points)
+        return (
+            f"about {needed} images bound top-1 to {points:g} points either way; here are {self.n}"
+        )
+
     def line(self) -> str:
         """Return the result as one line."""
         low, high = (100.0 * end for end in (self.top1_interval.low, self.top1_interval.high))
@@ -101,6 +143,10 @@ class Accuracy:
             "images": self.images,
             "batch_size": self.batch_size,
             "per_class": [{**asdict(each), "top1": each.top1} for each in self.per_class()],
+            "confusion": [asdict(each) for each in self.confusion()],
+            "ece": self.confidence_error.value,
+            "ece_interval": self.confidence_error.interval.to_list(),
+            "ece_by_chance": self.confidence_error.chance,
             "notes": list(self.notes),
         }
         if raw:

@@ -28,6 +28,7 @@ from toolkit.progress import Progress, ProgressCallback, silent
 from toolkit.runtime import Session, open_session
 from toolkit.score import accuracy_of
 from toolkit.shell import quoted
+from toolkit.threshold import check_wanted, threshold_at
 
 __all__ = ["compare"]
 
@@ -43,14 +44,20 @@ def compare(
     batch_size: int = 0,
     limit: int | None = None,
     allow_different_preprocess: bool = False,
+    plan: float | None = None,
+    at_precision: float | None = None,
+    at_coverage: float | None = None,
     progress: ProgressCallback = silent,
 ) -> Comparison:
     """Return how `b` differs from the reference `a` on the same `images`, decoded once.
 
+    `plan` asks how many images would show a drop of so many points. `at_precision` or
+    `at_coverage` carries over the confidence threshold that gives this to a (`threshold_at`).
     Raises LabelsError when the two do not have the same classes, ContractError when they prepare
     pictures differently (unless allowed: then each gets its own), LeakageError for images that one
     of them was calibrated on, ModelError for logits that are not finite.
     """
+    check_wanted(at_precision, at_coverage)
     with ExitStack() as stack:
         sessions = tuple(
             stack.enter_context(open_session(path, threads=threads)) for path in (a, b)
@@ -73,9 +80,16 @@ def compare(
         )
     notes = [*chosen.notes]
     notes += [f"{each.model}: {note}" for each in (first, second) for note in each.notes]
-    found = Comparison(first, second, difference.sqnr_db, difference.mean_kl)
-    planning = found.planning_note()
-    return replace(found, notes=(*notes, planning) if planning else tuple(notes))
+    threshold = threshold_at(first, second, precision=at_precision, coverage=at_coverage)
+    found = Comparison(
+        first, second, difference.sqnr_db, difference.mean_kl, (), threshold, plan or None
+    )
+    said = (threshold.line() if threshold else "", _planning(found))
+    return replace(found, notes=(*notes, *(line for line in said if line)))
+
+
+def _planning(found: Comparison) -> str:
+    return found.plan(found.plan_points) if found.plan_points else found.planning_note()
 
 
 def _answers(

@@ -20,6 +20,7 @@ from toolkit.statistics import (
     mcnemar_p,
     paired_drop_interval,
 )
+from toolkit.threshold import Threshold
 
 __all__ = ["Comparison", "Flip", "pair_accuracies", "write_comparison"]
 
@@ -54,6 +55,9 @@ class Comparison:
     """Of the logits of b against those of a; None when only predictions were compared."""
     mean_kl: float | None = None
     notes: tuple[str, ...] = ()
+    threshold: Threshold | None = None
+    plan_points: float | None = None
+    """The drop that `plan` was asked about."""
 
     @property
     def n(self) -> int:
@@ -149,21 +153,29 @@ class Comparison:
             "images": self.a.images,
             "digest_a": self.a.digest,
             "digest_b": self.b.digest,
+            "threshold": self.threshold.to_dict() if self.threshold else None,
+            "plan": {"points": self.plan_points, "images": self.images_to_show(self.plan_points)}
+            if self.plan_points
+            else None,
             "flips": [vars(flip) for flip in self.flips()],
             "notes": list(self.notes),
         }
 
+    def images_to_show(self, points: float) -> int:
+        """Return how many images show a drop of `points`, if as many are told apart as here."""
+        told_apart = max(points / 100.0, (self.only_a + self.only_b) / self.n)
+        return images_needed(points, told_apart=told_apart)
+
     def planning_note(self) -> str:
         """Return how many images would show a drop of half a point, or "" when these do."""
-        interval = self.drop_interval
-        if interval.width / 2.0 <= _WORTH_SEEING:
-            return ""
-        smallest = _WORTH_SEEING / 100.0
-        told_apart = max(smallest, (self.only_a + self.only_b) / self.n)
-        needed = images_needed(_WORTH_SEEING, told_apart=told_apart)
+        half = self.drop_interval.width / 2.0
+        return "" if half <= _WORTH_SEEING else self.plan(_WORTH_SEEING)
+
+    def plan(self, points: float) -> str:
+        """Return how sure these images are, and how many would show a drop of `points`."""
         return (
-            f"{self.n} images bound the drop to {interval.width / 2.0:.2f} points either way; "
-            f"about {needed} would show one of {_WORTH_SEEING} points"
+            f"{self.n} images bound the drop to {self.drop_interval.width / 2.0:.2f} points either "
+            f"way; about {self.images_to_show(points)} would show one of {points:g} points"
         )
 
     def _pairs(self) -> Iterator[tuple[Prediction, Prediction]]:

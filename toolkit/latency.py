@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from toolkit.errors import InputError
+from toolkit.kernel_time import KernelTime, kernel_time_from_dict
 from toolkit.record_file import damaged, read_record, write_record
 from toolkit.shell import quoted
 from toolkit.statistics import (
@@ -80,6 +81,8 @@ class Latency:
     unstable: tuple[str, ...] = ()
     """Why these figures may not be repeatable, and what to do; empty for a calm run."""
     notes: tuple[str, ...] = ()
+    layers: tuple[KernelTime, ...] = ()
+    """Every kernel in the order it runs, from a run of its own; empty where that was not asked."""
 
     def percentile(self, q: float) -> float:
         """Return the nearest-rank q-th percentile of the samples, in milliseconds."""
@@ -113,6 +116,17 @@ class Latency:
             f"({len(self.samples_ms)} runs after {len(self.warmup_ms)} warm-up)"
         )
 
+    def slowest_layers(self, count: int = 10) -> tuple[KernelTime, ...]:
+        """Return the kernels that take longest, the slowest first."""
+        return tuple(sorted(self.layers, key=lambda each: -each.median_ms)[:count])
+
+    def slowest_lines(self) -> tuple[str, ...]:
+        """Return a line for each of the slowest kernels; nothing where they were not timed."""
+        if not self.layers:
+            return ()
+        head = f"{Path(self.engine).name}: slowest of {len(self.layers)} kernels, profiled apart"
+        return (head, *(each.line() for each in self.slowest_layers()))
+
     def to_dict(self, *, raw: bool = False) -> dict[str, Any]:
         """Return plain JSON values; with `raw`, every sample, which `latency_from_dict` needs."""
         mean = mean_interval(self.samples_ms)
@@ -139,6 +153,8 @@ class Latency:
             "unstable": list(self.unstable),
             "notes": list(self.notes),
         }
+        if self.layers:
+            values["layers"] = [asdict(each) for each in self.layers]
         if raw:
             for name in ("samples_ms", "warmup_ms", "switch_ms"):
                 values[name] = list(getattr(self, name))
@@ -183,7 +199,8 @@ def latency_from_dict(values: dict[str, Any], *, where: Path) -> Latency:
     """Return the run that `to_dict(raw=True)` described; `where` names the file for the error."""
     try:
         fields: dict[str, Any] = {name: kind(values[name]) for name, kind in _FIELDS}
-        run = Latency(**fields)
+        layers = tuple(map(kernel_time_from_dict, values.get("layers", ())))
+        run = Latency(**fields, layers=layers)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise damaged(where, f"{type(error).__name__}: {error}", remake=_REMAKE) from error
     everything = (*run.samples_ms, *run.warmup_ms, *run.switch_ms)

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from uuid import uuid4
@@ -26,7 +26,7 @@ from toolkit.shell import quoted
 from toolkit.statistics import percentile, quantile_interval
 from toolkit.turns import Plan, Timings, plan_turns, take_turns
 
-__all__ = ["measure"]
+__all__ = ["measure", "why_unstable"]
 
 _WIDE = 0.05  # half of p50's interval, relative to p50: then p50 is not known to a few per cent
 _DRIFT = 1.05  # how far the medians of first and last third of the run may lie apart
@@ -54,13 +54,16 @@ def measure(
     batch: int = 0,
     seed: int = 0,
     backend: str = "auto",
+    layers: bool = False,
     progress: ProgressCallback = silent,
 ) -> tuple[Latency, ...]:
     """Return the latency of each engine; several are run in turns, so that drift hits all alike.
 
     Each gets at least `samples` timed inferences of `batch` images (0: as the engine wants, else
-    one), or as many as fit into `seconds` per engine. Raises InputError for a budget of nothing,
-    an engine named twice or a batch the engine does not take, and what `open_session` raises.
+    one), or as many as fit into `seconds` per engine. `layers` times every kernel, too, in a run of
+    its own afterwards, where ONNX Runtime runs the engine. Raises InputError for a budget of
+    nothing, an engine named twice or a batch the engine does not take, and what `open_session`
+    raises.
     """
     _check(engines, samples=samples, seconds=seconds, warmup=warmup, batch=batch)
     plan = plan_turns(samples, contenders=len(engines))
@@ -84,10 +87,12 @@ def measure(
         )
         after = read_conditions()
         run = uuid4().hex[:16]
-        return tuple(
+        found = tuple(
             _latency(each, times, plan, run=run, threads=threads, before=before, after=after)
             for each, times in zip(opened, timings, strict=True)
         )
+        pairs = zip(found, opened, strict=True)
+        return tuple(_with_layers(one, each) for one, each in pairs) if layers else found
 
 
 def _check(
@@ -172,12 +177,24 @@ def _latency(
         cold_start_ms=opened.cold_start_ms,
         bytes=opened.path.stat().st_size,
         conditions={**asdict(after), "before": asdict(before)},
-        unstable=_unstable(samples, before, after),
+        unstable=why_unstable(samples, before, after),
         notes=_notes(opened, timings, plan),
     )
 
 
-def _unstable(samples: Sequence[float], before: Conditions, after: Conditions) -> tuple[str, ...]:
+def _with_layers(found: Latency, opened: _Opened) -> Latency:
+    if not found.backend.startswith("onnxruntime"):
+        said = f"no layer times: the {found.backend} session offers none"
+        return replace(found, notes=(*found.notes, said))
+    from toolkit.runtime.onnxruntime_profile import kernel_times  # ONNX Runtime, where it runs
+
+    times = kernel_times(opened.path, opened.inputs, threads=found.threads, backend=found.backend)
+    return replace(found, layers=times)
+
+
+def why_unstable(
+    samples: Sequence[float], before: Conditions, after: Conditions
+) -> tuple[str, ...]:
     """Return what speaks against these figures, each with its value, and at last what to do."""
     p50 = percentile(samples, 50)
     interval = quantile_interval(samples, 50)

@@ -6,7 +6,14 @@ from typing import Annotated
 
 import typer
 
-from toolkit.cli import machine, making, measuring
+from toolkit.cli import (
+    deciding,
+    diagnosing,
+    machine,
+    making,
+    measuring,
+    train_command,
+)
 
 __all__ = ["app"]
 
@@ -20,7 +27,7 @@ app = typer.Typer(
 )
 
 for command in (
-    making.train,
+    train_command.train,
     making.import_,
     making.export,
     making.calibrate,
@@ -30,12 +37,17 @@ for command in (
     measuring.score,
     measuring.compare,
     measuring.report,
+    deciding.gate,
+    diagnosing.diagnose,
+    diagnosing.tune,
+    diagnosing.lint,
     machine.targets,
     machine.doctor,
     machine.inspect,
     machine.demo,
 ):
     app.command(name=command.__name__.rstrip("_"))(command)
+app.add_typer(deciding.ledger)
 
 
 def _print_version(wanted: bool) -> None:

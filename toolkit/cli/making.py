@@ -1,4 +1,4 @@
-"""The commands that make files: train, import, export, calibrate, build."""
+"""The commands that make files: import, export, calibrate, build."""
 
 from __future__ import annotations
 
@@ -7,53 +7,11 @@ from typing import Annotated
 
 import typer
 
-from toolkit.cli.options import Json, Out, Seed, TargetName
+from toolkit.cli.options import Host, Identity, Json, Out, Port, Seed, TargetName
 from toolkit.cli.outcome import Outcome, verb
 from toolkit.cli.progress import drawn
 
-__all__ = ["build", "calibrate", "export", "import_", "train"]
-
-
-@verb
-def train(
-    data: Annotated[Path, typer.Argument(help="Folder with train/CLASS/ and val/CLASS/ images.")],
-    arch: Annotated[str, typer.Option(help="Network name.")] = "signs-cnn",
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training images.")] = 10,
-    out: Out = Path("model.pt"),
-    batch_size: Annotated[int, typer.Option(min=1)] = 32,
-    seed: Seed = 0,
-    as_json: Json = False,
-) -> Outcome:
-    """Train a classifier on a folder of images.
-
-    Example: `edgekit train signs --arch signs-cnn --epochs 10 --out model.pt`
-    """
-    import time
-
-    from toolkit.train import train as train_
-
-    started = time.monotonic()
-    with drawn(quiet=as_json) as progress:
-        checkpoint = train_(
-            data,
-            out=out,
-            arch=arch,
-            epochs=epochs,
-            batch_size=batch_size,
-            seed=seed,
-            progress=progress,
-        )
-    seconds = round(time.monotonic() - started, 1)
-    return Outcome(
-        f"{checkpoint.path}  top-1 {checkpoint.top1:.2%} after {epochs} epochs, {seconds} s",
-        {
-            "checkpoint": str(checkpoint.path),
-            "top1": checkpoint.top1,
-            "epochs": epochs,
-            "seconds": seconds,
-            "digest": checkpoint.digest,
-        },
-    )
+__all__ = ["build", "calibrate", "export", "import_"]
 
 
 @verb
@@ -143,10 +101,21 @@ def calibrate(
     method: Annotated[str, typer.Option(help="auto, minmax, percentile, entropy or mse.")] = "auto",
     effort: Annotated[str, typer.Option(help="fast, balanced or best.")] = "balanced",
     target: TargetName = "",
+    dla: Annotated[
+        bool, typer.Option("--dla", help="For the target's DLA: a float model and its cache.")
+    ] = False,
+    jetpack: Annotated[str, typer.Option(help="JetPack on the device, such as 6.1.")] = "",
     seed: Seed = 0,
     random_data: Annotated[
         bool, typer.Option("--random-data", help="Calibrate on noise; stamps UNCALIBRATED.")
     ] = False,
+    from_cache: Annotated[
+        Path | None, typer.Option(help="Take the ranges from this TensorRT cache, not from images.")
+    ] = None,
+    manifest: Annotated[
+        Path | None,
+        typer.Option(help="Calibrate on exactly the images of DIR that this manifest lists."),
+    ] = None,
     write_manifest: Annotated[
         Path | None, typer.Option(help="Also write which images were used, with digests.")
     ] = None,
@@ -165,20 +134,26 @@ def calibrate(
             images=images,
             out=out,
             target=target,
+            dla=dla,
+            jetpack=jetpack,
             samples=samples,
             method=method,
             effort=effort,
             seed=seed,
             random_data=random_data,
+            from_cache=from_cache,
+            manifest=manifest,
             write_manifest=write_manifest,
             progress=progress,
         )
+    cache = f" and {result.cache}" if result.cache else ""
     return Outcome(
-        f"{result.model.path}  {result.quantized} layers in INT8 "
+        f"{result.model.path}{cache}  {result.quantized} layers in INT8 "
         f"({result.int8_mac_share:.1%} of convolution MACs), {result.float_layers} in float",
         {
             "model": str(result.model.path),
             "table": str(result.table),
+            **({"cache": str(result.cache)} if result.cache else {}),
             "samples": result.samples,
             "method": result.method,
             "effort": result.effort,
@@ -205,15 +180,56 @@ def build(
     ] = "",
     batch: Annotated[str, typer.Option(help="MIN:OPT:MAX, for a dynamic batch.")] = "",
     workspace_mib: Annotated[int, typer.Option(min=0, help="Builder memory; 0: default.")] = 0,
+    dla_core: Annotated[
+        int | None, typer.Option(min=0, help="Build for this DLA core, with the GPU as fallback.")
+    ] = None,
+    timing_cache: Annotated[
+        Path | None, typer.Option(help="Keep TensorRT's timings here (default: beside the engine).")
+    ] = None,
+    compatible: Annotated[
+        str, typer.Option(help="version, hardware (Ampere and newer) or same-sm, with commas.")
+    ] = "",
+    guard: Annotated[
+        Path | None, typer.Option(help="FP16 engine INT8 must beat (default: the one beside it).")
+    ] = None,
+    host: Host = "",
+    port: Port = 0,
+    identity: Identity = None,
+    bundle: Annotated[
+        Path | None, typer.Option(help="Write an archive that builds on a board without network.")
+    ] = None,
+    jetpack: Annotated[str, typer.Option(help="JetPack of the board, with --bundle.")] = "",
     as_json: Json = False,
 ) -> Outcome:
-    """Build the engine of a model for a device.
+    """Build the engine of a model for a device, here or over SSH.
 
     Example: `edgekit build model.int8.onnx --target rtx-4090`
     """
     from toolkit.build import build as build_
+    from toolkit.build.options_fit import compatible_from_text
+    from toolkit.build.request import TensorRTOptions
+    from toolkit.cli.build_lines import build_outcome
 
+    options = TensorRTOptions(dla_core, timing_cache, compatible_from_text(compatible), guard)
     with drawn(quiet=as_json) as progress:
+        if host or bundle is not None or jetpack:
+            from toolkit.cli.remote_run import build_there
+
+            return build_there(
+                model,
+                target=target,
+                out=out,
+                host=host,
+                port=port,
+                identity=identity,
+                bundle=bundle,
+                jetpack=jetpack,
+                precision=precision,
+                batch=batch or None,
+                workspace_mib=workspace_mib or None,
+                options=options,
+                progress=progress,
+            )
         engine = build_(
             model,
             target=target,
@@ -221,25 +237,7 @@ def build(
             precision=precision or None,
             batch=batch or None,
             workspace_mib=workspace_mib or None,
+            options=options,
             progress=progress,
         )
-    manifest = engine.manifest
-    size = engine.path.stat().st_size
-    return Outcome(
-        f"{engine.path}  {manifest.precision}, {manifest.int8_convs} INT8 and "
-        f"{manifest.float_convs} float convolutions, {size / 2**20:.1f} MiB",
-        {
-            "engine": str(engine.path),
-            "target": manifest.target,
-            "backend": manifest.backend,
-            "precision": manifest.precision,
-            "int8_convs": manifest.int8_convs,
-            "float_convs": manifest.float_convs,
-            "kernels": manifest.kernels,
-            "bytes": size,
-            "seconds": round(manifest.seconds, 2),
-            "digest": manifest.engine_digest,
-            "notes": list(manifest.notes),
-        },
-        details=manifest.notes,
-    )
+    return build_outcome(engine)

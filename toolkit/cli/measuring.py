@@ -7,18 +7,26 @@ from typing import Annotated
 
 import typer
 
-from toolkit.cli.options import Images, Json, Out, Seed, Threads
+from toolkit.cli.options import Host, Identity, Images, Json, Out, Port, Seed, Threads
 from toolkit.cli.outcome import Outcome, verb
 from toolkit.cli.progress import drawn
 
 __all__ = ["compare", "live", "measure", "report", "score"]
 
+Plan = Annotated[
+    float, typer.Option(min=0.0, max=49.0, help="Say how many images show so many points.")
+]
+
 
 @verb
 def live(
-    engine: Annotated[Path, typer.Argument(help="Engine, or ONNX model for ONNX Runtime.")],
+    engines: Annotated[
+        list[Path],
+        typer.Argument(help="Engine, or ONNX model for ONNX Runtime; several for replay://."),
+    ],
     camera: Annotated[
-        str, typer.Option(help="file://clip.avi, images://DIR or synthetic://640x480@30.")
+        str,
+        typer.Option(help="file://clip.avi, images://DIR, synthetic://640x480@30, replay://DIR."),
     ],
     frames: Annotated[int, typer.Option(min=0, help="Stop after so many; 0: until it ends.")] = 0,
     threads: Annotated[
@@ -28,7 +36,24 @@ def live(
         str, typer.Option(help="latest: the newest frame, drop others; queue: every frame.")
     ] = "latest",
     warmup: Annotated[int, typer.Option(min=0, help="Frames that are not measured.")] = 10,
-    results: Annotated[str, typer.Option(help="JSON lines per frame: a file, or - .")] = "",
+    results: Annotated[
+        str,
+        typer.Option(help="A JSON line per frame: a file, -, unix:SOCKET or mqtt://HOST/TOPIC."),
+    ] = "",
+    smooth: Annotated[
+        int, typer.Option(min=1, max=10_000, help="Answer with the mean over so many frames.")
+    ] = 1,
+    min_confidence: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Call answers below this uncertain.")
+    ] = 0.0,
+    record: Annotated[
+        Path | None, typer.Option(help="Keep frames and answers in this new folder.")
+    ] = None,
+    record_mib: Annotated[int, typer.Option(min=1, help="Stop recording at this size.")] = 1024,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(help="With replay://: note how far the session left this calibration table."),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Where the summary goes.")] = None,
     as_json: Json = False,
 ) -> Outcome:
@@ -36,21 +61,28 @@ def live(
 
     Example: `edgekit live model.int8.cpu.onnx --camera synthetic://640x480@30 --frames 300`
     """
+    from toolkit.cli.live_options import LiveOptions
     from toolkit.cli.live_run import run
+    from toolkit.datasets.decode import cores
 
+    options = LiveOptions(
+        camera=camera,
+        frames=frames,
+        # With every core in the engine, decoding and preprocessing have none: half the throughput.
+        threads=threads or max(1, cores() - 1),
+        policy=policy,
+        warmup=warmup,
+        results=results,
+        smooth=smooth,
+        min_confidence=min_confidence,
+        record=record,
+        record_mib=record_mib,
+        calibration=calibration,
+        out=out,
+        as_json=as_json,
+    )
     with drawn(quiet=as_json) as progress:
-        return run(
-            engine,
-            camera=camera,
-            frames=frames,
-            threads=threads,
-            policy=policy,
-            warmup=warmup,
-            results=results,
-            out=out,
-            as_json=as_json,
-            progress=progress,
-        )
+        return run(engines, options, progress=progress)
 
 
 @verb
@@ -61,7 +93,13 @@ def measure(
     warmup: Annotated[int, typer.Option(min=0, help="Inferences before timing starts.")] = 50,
     seconds: Annotated[float, typer.Option(min=0.1, help="At most so long per engine.")] = 60.0,
     batch: Annotated[int, typer.Option(min=0, help="Images per inference; 0: as built.")] = 0,
+    layers: Annotated[
+        bool, typer.Option("--layers", help="Time every kernel, too (ONNX Runtime).")
+    ] = False,
     seed: Seed = 0,
+    host: Host = "",
+    port: Port = 0,
+    identity: Identity = None,
     out: Annotated[Path | None, typer.Option(help="Also write the record, for `report`.")] = None,
     as_json: Json = False,
 ) -> Outcome:
@@ -76,22 +114,40 @@ def measure(
     if out is not None:
         check_writable(out)
     with drawn(quiet=as_json) as progress:
-        runs = measure_(
-            engines,
-            threads=threads,
-            samples=samples,
-            seconds=seconds,
-            warmup=warmup,
-            batch=batch,
-            seed=seed,
-            progress=progress,
-        )
+        if host:
+            from toolkit.cli.remote_run import measure_there
+
+            runs = measure_there(
+                engines,
+                host=host,
+                port=port,
+                identity=identity,
+                samples=samples,
+                seconds=seconds,
+                batch=batch,
+                seed=seed,
+                progress=progress,
+            )
+        else:
+            runs = measure_(
+                engines,
+                threads=threads,
+                samples=samples,
+                seconds=seconds,
+                warmup=warmup,
+                batch=batch,
+                seed=seed,
+                layers=layers,
+                progress=progress,
+            )
     if out is not None:
         write_latency(out, runs)
     return Outcome(
         "\n".join(run.line() for run in runs),
         {"runs": [run.to_dict() for run in runs]},
-        details=tuple(line for run in runs for line in (*run.unstable, *run.notes)),
+        details=tuple(
+            line for run in runs for line in (*run.unstable, *run.notes, *run.slowest_lines())
+        ),
     )
 
 
@@ -101,6 +157,10 @@ def score(
     images: Images,
     threads: Threads = 0,
     limit: Annotated[int, typer.Option(min=0, help="Score so many, spread evenly; 0: all.")] = 0,
+    plan: Plan = 0.0,
+    journal: Annotated[
+        Path | None, typer.Option(help="Keep what is scored here, and go on from it after a stop.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Also write the record, for `report`.")] = None,
     as_json: Json = False,
 ) -> Outcome:
@@ -116,11 +176,17 @@ def score(
         check_writable(out)
     with drawn(quiet=as_json) as progress:
         accuracy = score_(
-            model, images=images, threads=threads, limit=limit or None, progress=progress
+            model,
+            images=images,
+            threads=threads,
+            limit=limit or None,
+            journal=journal,
+            progress=progress,
         )
     if out is not None:
         write_accuracy(out, accuracy)
-    return Outcome(accuracy.line(), accuracy.to_dict(), details=accuracy.notes)
+    planned = (accuracy.plan(plan),) if plan else ()
+    return Outcome(accuracy.line(), accuracy.to_dict(), details=(*accuracy.notes, *planned))
 
 
 @verb
@@ -134,6 +200,13 @@ def compare(
         bool,
         typer.Option("--allow-different-preprocess", help="Each model gets its own preprocessing."),
     ] = False,
+    plan: Plan = 0.0,
+    at_precision: Annotated[
+        float | None, typer.Option(help="Carry over the confidence that gives A this precision.")
+    ] = None,
+    at_coverage: Annotated[
+        float | None, typer.Option(help="Carry over the confidence that answers this share in A.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Also write the record, for `report`.")] = None,
     as_json: Json = False,
 ) -> Outcome:
@@ -155,6 +228,9 @@ def compare(
             threads=threads,
             limit=limit or None,
             allow_different_preprocess=allow_different_preprocess,
+            plan=plan or None,
+            at_precision=at_precision,
+            at_coverage=at_coverage,
             progress=progress,
         )
     if out is not None:

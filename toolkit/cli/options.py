@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["Images", "Json", "Out", "Seed", "TargetName", "Threads"]
+__all__ = ["Host", "Identity", "Images", "Json", "Out", "Port", "Seed", "TargetName", "Threads"]
 
 
 def _complete_target(incomplete: str) -> list[str]:
@@ -17,6 +17,11 @@ def _complete_target(incomplete: str) -> list[str]:
     return [name for name in names if name.startswith(incomplete)]
 
 
+Host = Annotated[
+    str, typer.Option(help="USER@HOST of the device: work there over SSH, with its trtexec.")
+]
+Port = Annotated[int, typer.Option(min=0, max=65535, help="SSH port; 0: as ~/.ssh/config has it.")]
+Identity = Annotated[Path | None, typer.Option(help="Private key file for SSH.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 Images = Annotated[
     Path, typer.Option(help="Folder of images: one folder per class (synset or label).")

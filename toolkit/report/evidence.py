@@ -11,6 +11,7 @@ from pathlib import Path
 from calibration.table import CalibrationTable
 from targets import Conditions, read_conditions
 from toolkit.latency import Latency
+from toolkit.report.classes import classes_of
 from toolkit.report.commands import commands_from_runs
 from toolkit.report.gallery import flip_sets
 from toolkit.report.model import MEASURED_HERE, CalibrationUsed, ReportInput, ReportRow
@@ -50,6 +51,7 @@ def report_input_from_files(
         title=title or _title(rows),
         rows=rows,
         live=tuple(file.run for file in found.live),
+        classes=tuple(map(classes_of, found.accuracies)),
         conditions=conditions_from_runs(found),
         calibrations=tuple(_calibration(path, table) for path, table in found.tables),
         flips=flip_sets(_shown_pairs(found, scores), _names(found), beside=sorted(folders)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from toolkit.record_file import damaged
 from toolkit.report.model import LiveRun, Percentiles
 
-__all__ = ["LIVE_KEYS", "live_from_dict"]
+__all__ = ["LIVE_KEYS", "live_from_dict", "live_samples"]
 
 LIVE_KEYS = frozenset({"camera", "policy", "capture_to_result_ms", "stages_ms"})
 """A JSON object with these keys is a live summary."""
@@ -44,6 +45,21 @@ def live_from_dict(values: Mapping[str, Any], *, where: Path) -> LiveRun:
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise damaged(where, f"{type(error).__name__}: {error}", remake=_REMAKE) from error
+
+
+def live_samples(values: Mapping[str, Any], *, where: Path) -> tuple[float, ...]:
+    """Return capture-to-result of every frame, the sum of its stages; empty without raw samples.
+
+    Raises InputError when the stages do not have a time for every frame.
+    """
+    try:
+        stages = [list(map(float, times)) for times in values.get("samples_ms", {}).values()]
+        frames = tuple(math.fsum(times) for times in zip(*stages, strict=True))
+    except (TypeError, ValueError, AttributeError) as error:
+        raise damaged(where, f"{type(error).__name__}: {error}", remake=_REMAKE) from error
+    if not all(math.isfinite(time) for time in frames):
+        raise damaged(where, "times that are not finite", remake=_REMAKE)
+    return frames
 
 
 def _percentiles(values: Mapping[str, Any]) -> Percentiles:

@@ -27,7 +27,7 @@ from toolkit.report.words import (
     tail,
 )
 
-__all__ = ["markdown_from_report"]
+__all__ = ["markdown_from_report", "markdown_table", "plain_markdown"]
 
 _SPECIAL = re.compile(r"([\\`*_\[\]|~])")
 _HEAD = (
@@ -38,20 +38,21 @@ _HEAD = (
 
 def markdown_from_report(report: ReportInput) -> str:
     """Return the text of `report.md`."""
-    parts = [f"# {_plain(report.title)}"]
+    parts = [f"# {plain_markdown(report.title)}"]
     parts += [
-        f"**{_plain(finding.subject)}:** {_plain(finding.text)}" for finding in findings(report)
+        f"**{plain_markdown(finding.subject)}:** {plain_markdown(finding.text)}"
+        for finding in findings(report)
     ]
     facts = [("Measured on", report.made_on), ("Day", report.day), ("Scored on", report.images)]
-    parts += ["\n".join(f"- {key}: {_plain(value)}" for key, value in facts if value)]
-    parts += ["## Engines", _table(_HEAD, map(_row, _in_order(report.rows)))]
-    parts += [f"- {_plain(note)}" for note in report.notes]
+    parts += ["\n".join(f"- {key}: {plain_markdown(value)}" for key, value in facts if value)]
+    parts += ["## Engines", markdown_table(_HEAD, map(_row, _in_order(report.rows)))]
+    parts += [f"- {plain_markdown(note)}" for note in report.notes]
     parts += [_live(run) for run in report.live]
     parts += [_flips(one) for one in report.flips]
     parts += [_calibration(one) for one in report.calibrations]
     parts += [
-        f"## Conditions: {_plain(', '.join(one.names))}\n\n"
-        + _table(("Condition", "Value"), one.values)
+        f"## Conditions: {plain_markdown(', '.join(one.names))}\n\n"
+        + markdown_table(("Condition", "Value"), one.values)
         for one in report.conditions
     ]
     parts += _reproduce(report)
@@ -93,8 +94,8 @@ def _live(run: LiveRun) -> str:
         f"{run.dropped} dropped, {fps}, timestamps from {run.timestamp_origin or 'unknown'}{doubt}."
     )
     cells = [(name, *_percentiles(times, run.timed)) for name, times in rows]
-    table = _table(("Stage", "p50, ms", "p95, ms", "p99, ms"), cells)
-    return f"## Live run: {_plain(run.engine)}\n\n{_plain(about)}\n\n{table}"
+    table = markdown_table(("Stage", "p50, ms", "p95, ms", "p99, ms"), cells)
+    return f"## Live run: {plain_markdown(run.engine)}\n\n{plain_markdown(about)}\n\n{table}"
 
 
 def _percentiles(times: Percentiles, samples: int) -> tuple[str, str, str]:
@@ -110,11 +111,11 @@ def _flips(one: FlipSet) -> str:
         f"{plural(one.total, 'flip')} of {plural(one.images, 'image')}: {one.lost} lost, "
         f"{one.gained} gained."
     )
-    table = _table(
+    table = markdown_table(
         ("Image", "Truth", "Before", "After"),
         [(flip.image, flip.truth, flip.before, flip.after) for flip in one.flips],
     )
-    title = f"## Flips: {_plain(one.before)} → {_plain(one.after)}"
+    title = f"## Flips: {plain_markdown(one.before)} → {plain_markdown(one.after)}"
     return "\n\n".join([title, said, *([table] if one.flips else [])])
 
 
@@ -124,8 +125,8 @@ def _calibration(one: CalibrationUsed) -> str:
         f"{one.method}, {plural(one.samples, 'sample')}, seed {one.seed}, images digest "
         f"{one.images_digest[:16] or 'none'}, scheme {one.scheme or 'unknown'}."
     )
-    notes = "".join(f"\n- {_plain(note)}" for note in one.notes)
-    return f"## Calibration: {_plain(one.name)}\n\n{stamp}{_plain(facts)}{notes}"
+    notes = "".join(f"\n- {plain_markdown(note)}" for note in one.notes)
+    return f"## Calibration: {plain_markdown(one.name)}\n\n{stamp}{plain_markdown(facts)}{notes}"
 
 
 def _reproduce(report: ReportInput) -> list[str]:
@@ -136,18 +137,19 @@ def _reproduce(report: ReportInput) -> list[str]:
         parts += ["## How to reproduce", code]
     if report.sources:
         rows = [(source.path, source.digest) for source in report.sources]
-        parts.append(_table(("File", "SHA-256"), rows))
+        parts.append(markdown_table(("File", "SHA-256"), rows))
     return parts
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table whose cells are shown as they are."""
     lines = [head, ["---"] * len(head)]
     text = [" | ".join(lines[0]), " | ".join(lines[1])]
-    text += [" | ".join(_plain(cell) for cell in row) for row in rows]
+    text += [" | ".join(plain_markdown(cell) for cell in row) for row in rows]
     return "\n".join(f"| {line} |" for line in text)
 
 
-def _plain(text: str) -> str:
+def plain_markdown(text: str) -> str:
     """Return `text` so that Markdown shows it as it is, on one line."""
     flat = " ".join(visible(text).split())
     return _SPECIAL.sub(r"\\\1", html.escape(flat, quote=False))

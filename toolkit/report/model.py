@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from toolkit.kernel_time import KernelTime
+
 __all__ = [
     "BUILT_ONLY",
     "MEASURED_HERE",
     "SCORED_ONLY",
     "UNSTABLE",
     "CalibrationUsed",
+    "ClassesOf",
     "ConditionsOf",
     "Flip",
     "FlipSet",
@@ -83,6 +86,8 @@ class ReportRow:
     built_on: str = ""
     made_for: str = ""
     """The instruction set or the SMs the engine was built for."""
+    slowest_layers: tuple[KernelTime, ...] = ()
+    """The ten that take longest; empty where kernels were not timed."""
 
     @property
     def has_latency(self) -> bool:
@@ -177,6 +182,23 @@ class ConditionsOf:
 
 
 @dataclass(frozen=True)
+class ClassesOf:
+    """How the answers of one engine are spread over classes, and how sure it is of them."""
+
+    engine: str
+    precision: str
+    images: int
+    confidence_error: float
+    """Expected calibration error, a fraction of 1."""
+    confidence_error_interval: Span
+    confidence_error_by_chance: float
+    weakest: tuple[tuple[str, int, int], ...]
+    """Class, images of it, how many of these are right: the lowest shares first."""
+    confusions: tuple[tuple[str, str, int], ...]
+    """Class, what it is called instead, how many images: the most frequent first."""
+
+
+@dataclass(frozen=True)
 class SourceFile:
     """A file that the report was made from."""
 
@@ -191,6 +213,7 @@ class ReportInput:
     title: str
     rows: tuple[ReportRow, ...]
     live: tuple[LiveRun, ...] = ()
+    classes: tuple[ClassesOf, ...] = ()
     conditions: tuple[ConditionsOf, ...] = ()
     calibrations: tuple[CalibrationUsed, ...] = ()
     flips: tuple[FlipSet, ...] = ()

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from importlib import resources
 
-from toolkit.report import background, sections
+from toolkit.report import background, classes, layers, sections
 from toolkit.report.findings import Finding, findings
-from toolkit.report.markup import Markup, element, fragment, raw
+from toolkit.report.markup import Child, Markup, element, fragment, raw
 from toolkit.report.model import ReportInput
 from toolkit.report.sections import Section
 
-__all__ = ["html_from_report"]
+__all__ = ["html_from_report", "standalone_page"]
 
 _READING_ORDER = (
     sections.engines,
     sections.tradeoff,
     sections.latency,
+    layers.slowest_layers,
     sections.live,
+    classes.by_class,
     background.flips,
     background.calibration,
     background.hardware,
@@ -31,21 +33,34 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 def html_from_report(report: ReportInput) -> str:
     """Return the text of `report.html`."""
     shown = [made for make in _READING_ORDER if (made := make(report)) is not None]
+    return _page(
+        report.title,
+        _title_block(report, shown),
+        element("main", *(_section(section) for section in shown)),
+        element("footer", _imprint(report)),
+    )
+
+
+def standalone_page(title: str, *children: Child) -> str:
+    """Return a page of its own with the same style: a heading and `children`."""
+    return _page(
+        title,
+        element("header", element("p", "Edgekit", class_="kicker"), element("h1", title)),
+        element("main", *children),
+    )
+
+
+def _page(title: str, *parts: Child) -> str:
     head = element(
         "head",
         element("meta", charset="utf-8"),
         element("meta", http_equiv="Content-Security-Policy", content=_POLICY),
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="color-scheme", content="light dark"),
-        element("title", report.title),
+        element("title", title),
         element("style", raw(_style())),
     )
-    body = element(
-        "body",
-        _title_block(report, shown),
-        element("main", *(_section(section) for section in shown)),
-        element("footer", _imprint(report)),
-    )
+    body = element("body", *parts)
     page = fragment(raw("<!doctype html>\n"), element("html", head, body, lang="en"))
     return str(page) + "\n"
 

@@ -88,6 +88,7 @@ def _with_latency(row: ReportRow, latency: Latency, *, status: str) -> ReportRow
         bytes=row.bytes if row.bytes is not None else latency.bytes,
         status=status,
         note=UNSTABLE if latency.unstable else "",
+        slowest_layers=latency.slowest_layers(),
     )
 
 

@@ -20,7 +20,7 @@ from toolkit.artifacts import (
 from toolkit.errors import InputError
 from toolkit.latency import Latency, read_latency
 from toolkit.record_file import damaged, read_record
-from toolkit.report.live_file import LIVE_KEYS, live_from_dict
+from toolkit.report.live_file import LIVE_KEYS, live_from_dict, live_samples
 from toolkit.report.model import LiveRun, SourceFile
 from toolkit.report.paired import Paired, paired_from_dict
 from toolkit.shell import quoted
@@ -47,6 +47,8 @@ class LiveFile:
 
     run: LiveRun
     conditions: dict[str, Any]
+    capture_to_result_ms: tuple[float, ...] = ()
+    """Of every frame, in order; empty where the file holds percentiles only."""
 
 
 @dataclass
@@ -128,7 +130,8 @@ def _read_into(found: RunFiles, path: Path) -> bool:
     elif values.keys() >= LIVE_KEYS:
         conditions = values.get("conditions")
         machine = conditions if isinstance(conditions, dict) else {}
-        found.live.append(LiveFile(live_from_dict(values, where=path), machine))
+        run, samples = live_from_dict(values, where=path), live_samples(values, where=path)
+        found.live.append(LiveFile(run, machine, samples))
     elif "ranges" in values and "method" in values:
         text = path.read_text(encoding="utf-8")
         found.tables.append((path, table_from_json(text, where=str(path))))

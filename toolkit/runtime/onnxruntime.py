@@ -76,17 +76,25 @@ class OrtSession:
     def infer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the logits (N, classes) of a batch (N, C, H, W), in a new array."""
         check_batch(batch, self.contract, engine_name=self.engine_name)
+        session = self._opened()
+        given = batch.astype(np.float16) if self._half else batch
+        try:
+            logits = session.run(self._outputs, {self._input: given})[0]
+        except ORT_ERRORS as error:
+            raise _refused(self.engine_name, error) from error
+        return np.asarray(logits, dtype=np.float32)
+
+    def _opened(self) -> onnxruntime.InferenceSession:
         if self._session is None:
             raise InputError(
                 f"The session of {self.engine_name} is closed: call infer inside its `with`.",
                 next_command=f"edgekit measure {quoted(self.engine_name)}",
             )
-        given = batch.astype(np.float16) if self._half else batch
-        try:
-            logits = self._session.run(self._outputs, {self._input: given})[0]
-        except ORT_ERRORS as error:
-            raise _refused(self.engine_name, error) from error
-        return np.asarray(logits, dtype=np.float32)
+        return self._session
+
+    def end_profiling(self) -> Path:
+        """Return the file with the times of every kernel; the session was opened for it."""
+        return Path(self._opened().end_profiling())
 
     def __enter__(self) -> OrtSession:
         return self
@@ -100,16 +108,23 @@ class OrtSession:
         self._session = None  # ONNX Runtime frees it when the last reference goes
 
 
-def open_session(source: OnnxModel | Engine, *, threads: int, spin: bool) -> OrtSession:
-    """Return a session that runs `source` as fast as ONNX Runtime can."""
-    options = session_options(threads=threads, spin=spin)
+def open_session(
+    source: OnnxModel | Engine, *, threads: int, spin: bool, profile: Path | None = None
+) -> OrtSession:
+    """Return a session that runs `source` as fast as ONNX Runtime can.
+
+    With `profile`, it times every kernel into a file whose name begins like that.
+    """
+    options = session_options(threads=threads, spin=spin, profile=profile)
     if isinstance(source, Engine):
         # The file is the optimised graph already: loading it took 7 ms, optimising again 13.
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     return OrtSession(source.path, source.contract, options, backend="onnxruntime")
 
 
-def open_float_session(source: OnnxModel | Engine, *, threads: int, spin: bool) -> OrtSession:
+def open_float_session(
+    source: OnnxModel | Engine, *, threads: int, spin: bool, profile: Path | None = None
+) -> OrtSession:
     """Return a session that evaluates Q/DQ in float, as TensorRT's arithmetic defines it.
 
     The logits equal those of the unoptimised graph bit for bit (MobileNetV2, ONNX Runtime 1.32).
@@ -122,7 +137,7 @@ def open_float_session(source: OnnxModel | Engine, *, threads: int, spin: bool) 
             "it was built from can be evaluated in float.",
             next_command=f"edgekit score {quoted(origin_of(source))} --images DIR",
         )
-    options = session_options(threads=threads, spin=spin)
+    options = session_options(threads=threads, spin=spin, profile=profile)
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
     options.add_session_config_entry("session.disable_quant_qdq", "1")
     quantized = source.contract.precision == "int8"
@@ -142,7 +157,9 @@ def available_cpus() -> int:
     return os.cpu_count() or 1
 
 
-def session_options(*, threads: int, spin: bool) -> onnxruntime.SessionOptions:
+def session_options(
+    *, threads: int, spin: bool, profile: Path | None = None
+) -> onnxruntime.SessionOptions:
     """Return options for one inference at a time on `threads` threads (0: every CPU allowed)."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or available_cpus()
@@ -150,6 +167,9 @@ def session_options(*, threads: int, spin: bool) -> onnxruntime.SessionOptions:
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.use_deterministic_compute = True
     options.log_severity_level = 4  # errors arrive as exceptions; twice would be once too often
+    if profile is not None:
+        options.enable_profiling = True
+        options.profile_file_prefix = str(profile)
     if not spin:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return options
