@@ -25,6 +25,7 @@ from toolkit.predictions import (
     predictions_from_logits,
 )
 from toolkit.progress import Progress, ProgressCallback, silent
+from toolkit.robustness import corruptions_named, sweep_corruptions
 from toolkit.runtime import Session, open_session
 from toolkit.score import accuracy_of
 from toolkit.shell import quoted
@@ -47,24 +48,32 @@ def compare(
     plan: float | None = None,
     at_precision: float | None = None,
     at_coverage: float | None = None,
+    corruptions: Sequence[str] = (),
+    seed: int = 0,
     progress: ProgressCallback = silent,
 ) -> Comparison:
     """Return how `b` differs from the reference `a` on the same `images`, decoded once.
 
     `plan` asks how many images would show a drop of so many points. `at_precision` or
     `at_coverage` carries over the confidence threshold that gives this to a (`threshold_at`).
+    `corruptions` names rows of CORRUPTIONS, or "all": both are also scored under each at five
+    severities, made with `seed`; then both must prepare pictures alike.
     Raises LabelsError when the two do not have the same classes, ContractError when they prepare
-    pictures differently (unless allowed: then each gets its own), LeakageError for images that one
-    of them was calibrated on, ModelError for logits that are not finite.
+    pictures differently (unless allowed: then each gets its own), InputError for an unknown
+    corruption, LeakageError for images that one of them was calibrated on, ModelError for logits
+    that are not finite.
     """
     check_wanted(at_precision, at_coverage)
+    names = corruptions_named(corruptions)
     with ExitStack() as stack:
-        sessions = tuple(
-            stack.enter_context(open_session(path, threads=threads)) for path in (a, b)
+        sessions = (
+            stack.enter_context(open_session(a, threads=threads)),
+            stack.enter_context(open_session(b, threads=threads)),
         )
         contracts = tuple(session.contract for session in sessions)
         _check_classes(a, b, *contracts)
-        _check_preprocess(a, b, *contracts, allowed=allow_different_preprocess)
+        allowed = allow_different_preprocess and not names
+        _check_preprocess(a, b, *contracts, allowed=allowed, corrupting=bool(names))
         size = min(
             batch_size_for(session.contract, batch_size, engine_name=session.engine_name)
             for session in sessions
@@ -78,11 +87,23 @@ def compare(
             accuracy_of(path, session, predictions, images=images, batch_size=size)
             for path, session, predictions in zip((a, b), sessions, answers, strict=True)
         )
+        robustness = None
+        if names:
+            robustness = sweep_corruptions(
+                sessions, chosen.images, names, batch_size=size, seed=seed, progress=progress
+            )
     notes = [*chosen.notes]
     notes += [f"{each.model}: {note}" for each in (first, second) for note in each.notes]
     threshold = threshold_at(first, second, precision=at_precision, coverage=at_coverage)
     found = Comparison(
-        first, second, difference.sqnr_db, difference.mean_kl, (), threshold, plan or None
+        first,
+        second,
+        difference.sqnr_db,
+        difference.mean_kl,
+        (),
+        threshold,
+        plan or None,
+        robustness,
     )
     said = (threshold.line() if threshold else "", _planning(found))
     return replace(found, notes=(*notes, *(line for line in said if line)))
@@ -146,12 +167,19 @@ def _check_classes(a: Path, b: Path, first: Contract, second: Contract) -> None:
 
 
 def _check_preprocess(
-    a: Path, b: Path, first: Contract, second: Contract, *, allowed: bool
+    a: Path, b: Path, first: Contract, second: Contract, *, allowed: bool, corrupting: bool
 ) -> None:
     one, other = first.preprocess.to_dict(), second.preprocess.to_dict()
     different = [
         f"{name} {one[name]} and {other[name]}" for name in one if one[name] != other[name]
     ]
+    if different and corrupting:
+        raise ContractError(
+            f"{a.name} and {b.name} prepare pictures differently ({different}): the same cropped "
+            "picture cannot be corrupted for both.",
+            next_command=f"edgekit compare {quoted(a)} {quoted(b)} --images DIR "
+            "--allow-different-preprocess   (without --corruptions)",
+        )
     if different and not allowed:
         raise ContractError(
             f"{a.name} and {b.name} prepare pictures differently ({different}): the drop would be "

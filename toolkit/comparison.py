@@ -12,6 +12,7 @@ from toolkit.accuracy import Accuracy
 from toolkit.errors import InputError
 from toolkit.predictions import Prediction
 from toolkit.record_file import write_record
+from toolkit.robustness.record import Robustness
 from toolkit.shell import quoted
 from toolkit.statistics import (
     Interval,
@@ -58,6 +59,8 @@ class Comparison:
     threshold: Threshold | None = None
     plan_points: float | None = None
     """The drop that `plan` was asked about."""
+    robustness: Robustness | None = None
+    """Under corruptions; None where that was not asked."""
 
     @property
     def n(self) -> int:
@@ -157,6 +160,7 @@ class Comparison:
             "plan": {"points": self.plan_points, "images": self.images_to_show(self.plan_points)}
             if self.plan_points
             else None,
+            "robustness": self.robustness.to_dict() if self.robustness else None,
             "flips": [vars(flip) for flip in self.flips()],
             "notes": list(self.notes),
         }

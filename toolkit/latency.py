@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from toolkit.energy import Energy, energy_from_dict
 from toolkit.errors import InputError
 from toolkit.kernel_time import KernelTime, kernel_time_from_dict
 from toolkit.record_file import damaged, read_record, write_record
@@ -83,6 +84,8 @@ class Latency:
     notes: tuple[str, ...] = ()
     layers: tuple[KernelTime, ...] = ()
     """Every kernel in the order it runs, from a run of its own; empty where that was not asked."""
+    energy: Energy | None = None
+    """From a run of its own; None where it was not asked or no source could be read."""
 
     def percentile(self, q: float) -> float:
         """Return the nearest-rank q-th percentile of the samples, in milliseconds."""
@@ -111,8 +114,9 @@ class Latency:
         figures = "  ".join(
             f"p{q} {self.percentile(q):.2f} ms{'' if self.trusts(q) else '?'}" for q in _PERCENTILES
         )
+        energy = f"{self.energy.line()}  " if self.energy else ""
         return (
-            f"{self.engine}  {figures}  {self.images_per_second:.1f} images/s  "
+            f"{self.engine}  {figures}  {self.images_per_second:.1f} images/s  {energy}"
             f"({len(self.samples_ms)} runs after {len(self.warmup_ms)} warm-up)"
         )
 
@@ -155,6 +159,8 @@ class Latency:
         }
         if self.layers:
             values["layers"] = [asdict(each) for each in self.layers]
+        if self.energy is not None:
+            values["energy"] = self.energy.to_dict()
         if raw:
             for name in ("samples_ms", "warmup_ms", "switch_ms"):
                 values[name] = list(getattr(self, name))
@@ -200,7 +206,8 @@ def latency_from_dict(values: dict[str, Any], *, where: Path) -> Latency:
     try:
         fields: dict[str, Any] = {name: kind(values[name]) for name, kind in _FIELDS}
         layers = tuple(map(kernel_time_from_dict, values.get("layers", ())))
-        run = Latency(**fields, layers=layers)
+        energy = energy_from_dict(values["energy"]) if values.get("energy") else None
+        run = Latency(**fields, layers=layers, energy=energy)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise damaged(where, f"{type(error).__name__}: {error}", remake=_REMAKE) from error
     everything = (*run.samples_ms, *run.warmup_ms, *run.switch_ms)

@@ -16,7 +16,10 @@ from numpy.typing import NDArray
 
 from targets import Conditions, read_conditions
 from targets.conditions import advice
+from targets.machine import Machine
+from targets.power import EnergySource, find_energy_source
 from toolkit.artifacts import digest_of_file
+from toolkit.energy_windows import EnergyPlan, measure_energy
 from toolkit.errors import InputError
 from toolkit.latency import Latency
 from toolkit.progress import Progress, ProgressCallback, silent
@@ -55,15 +58,18 @@ def measure(
     seed: int = 0,
     backend: str = "auto",
     layers: bool = False,
+    energy: EnergyPlan | None = None,
+    machine: Machine | None = None,
     progress: ProgressCallback = silent,
 ) -> tuple[Latency, ...]:
     """Return the latency of each engine; several are run in turns, so that drift hits all alike.
 
     Each gets at least `samples` timed inferences of `batch` images (0: as the engine wants, else
     one), or as many as fit into `seconds` per engine. `layers` times every kernel, too, in a run of
-    its own afterwards, where ONNX Runtime runs the engine. Raises InputError for a budget of
-    nothing, an engine named twice or a batch the engine does not take, and what `open_session`
-    raises.
+    its own afterwards, where ONNX Runtime runs the engine; so does `energy`, by the sensors of
+    `machine` (this one), and notes why where none can be read. Raises InputError for a budget of
+    nothing, an engine named twice or a batch the engine does not take, TargetError for a sensor
+    that fails meanwhile, and what `open_session` raises.
     """
     _check(engines, samples=samples, seconds=seconds, warmup=warmup, batch=batch)
     plan = plan_turns(samples, contenders=len(engines))
@@ -91,6 +97,9 @@ def measure(
             _latency(each, times, plan, run=run, threads=threads, before=before, after=after)
             for each, times in zip(opened, timings, strict=True)
         )
+        if energy is not None:
+            source = _energy_source(found, machine)
+            found = _with_energy(found, opened, source, plan=energy, seed=seed, progress=progress)
         pairs = zip(found, opened, strict=True)
         return tuple(_with_layers(one, each) for one, each in pairs) if layers else found
 
@@ -180,6 +189,42 @@ def _latency(
         unstable=why_unstable(samples, before, after),
         notes=_notes(opened, timings, plan),
     )
+
+
+def _with_energy(
+    found: tuple[Latency, ...],
+    opened: Sequence[_Opened],
+    source: EnergySource | str,
+    *,
+    plan: EnergyPlan,
+    seed: int,
+    progress: ProgressCallback,
+) -> tuple[Latency, ...]:
+    if isinstance(source, str):
+        said = f"energy unavailable: {source}"
+        return tuple(
+            replace(run, notes=(*run.notes, said), conditions={**run.conditions, "energy": said})
+            for run in found
+        )
+    calls = [each.infer for each in opened]
+    used = measure_energy(calls, source, plan=plan, seed=seed, progress=progress)
+    stated = f"{source.name}, {source.covers}, {source.hz:g} readings/s"
+    return tuple(
+        replace(run, energy=one, conditions={**run.conditions, "energy": stated})
+        for run, one in zip(found, used, strict=True)
+    )
+
+
+def _energy_source(runs: Sequence[Latency], machine: Machine | None) -> EnergySource | str:
+    """Return the source that sees all of these runs, or why there is none."""
+    on_gpu = {run.backend.startswith("tensorrt") for run in runs}
+    sources = [find_energy_source(machine, on_gpu=kind) for kind in sorted(on_gpu)]
+    missing = [source for source in sources if isinstance(source, str)]
+    if missing:
+        return "; ".join(dict.fromkeys(missing))
+    if len({source.covers for source in sources if not isinstance(source, str)}) > 1:
+        return "these engines run on GPU and CPU, which have sensors of their own: measure apart"
+    return sources[0]
 
 
 def _with_layers(found: Latency, opened: _Opened) -> Latency:

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(find_chromium() is None, reason="chromium is not
 
 PHONE, DESK = 390, 1180
 SECTIONS = (
-    *("engines", "tradeoff", "latency", "live", "flips"),
+    *("engines", "tradeoff", "latency", "live", "robustness", "flips"),
     *("calibration", "hardware", "conditions", "reproduce"),
 )
 # Boxes that stick out of the page to the right, with what they are.

@@ -9,7 +9,7 @@ from toolkit.comparison import pair_accuracies
 from toolkit.contract import UNCALIBRATED
 from toolkit.errors import InputError
 from toolkit.gate.candidate import Candidate, candidate_in
-from toolkit.gate.checks import check_drop, check_p99, check_size, missing
+from toolkit.gate.checks import check_drop, check_energy, check_p99, check_size, missing
 from toolkit.gate.limits import Limits
 from toolkit.gate.verdict import MET, NOT_MET, UNDECIDED, Check, GateResult
 from toolkit.gate.written import junit_from_gate, markdown_from_gate, write_gate
@@ -50,7 +50,7 @@ def gate(
     """
     if not 0.5 < confidence < 1.0:
         raise InputError(
-            f"A confidence of {confidence:g} says nothing: it lies between 0.5 and 1, such as 0.95.",
+            f"A confidence of {confidence:g} says nothing: it is between 0.5 and 1, such as 0.95.",
             next_command="edgekit gate RUNS --max-drop 0.5 --confidence 0.95",
         )
     found = read_run_files(runs)
@@ -61,8 +61,7 @@ def gate(
     if limits.p99_ms is not None:
         checks += _tails(found, chosen, limits.p99_ms, confidence)
     if limits.max_mj is not None:
-        needed = "these records hold no energy: it must be measured on the device"
-        checks.append(missing("energy", limit=limits.max_mj, unit="mJ", needed=needed))
+        checks += _energies(found, chosen, limits.max_mj, confidence)
     if limits.max_mib is not None:
         checks.append(_size(found, chosen, limits.max_mib))
     return GateResult(
@@ -132,6 +131,21 @@ def _tails(found: RunFiles, chosen: Candidate, limit: float, confidence: float) 
         f"no latency; measure with `edgekit measure {quoted(chosen.name)} --out FILE.latency.json`"
     )
     return [missing("p99", limit=limit, unit="ms", needed=needed)]
+
+
+def _energies(found: RunFiles, chosen: Candidate, limit: float, confidence: float) -> list[Check]:
+    checks = [
+        check_energy(run.energy, limit=limit, confidence=confidence)
+        for run in found.latencies
+        if run.digest == chosen.digest and run.energy is not None
+    ]
+    if checks:
+        return checks
+    needed = (
+        "no energy; measure on the device with "
+        f"`edgekit measure {quoted(chosen.name)} --energy --out FILE.latency.json`"
+    )
+    return [missing("energy", limit=limit, unit="mJ", needed=needed)]
 
 
 def _size(found: RunFiles, chosen: Candidate, limit: float) -> Check:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from toolkit.energy import Energy
 from toolkit.gate.verdict import MET, NOT_MET, UNDECIDED, Check
 from toolkit.report.paired import Paired
 from toolkit.report.words import plural
@@ -18,7 +19,7 @@ from toolkit.statistics import (
     two_sided,
 )
 
-__all__ = ["check_drop", "check_p99", "check_size", "missing"]
+__all__ = ["check_drop", "check_energy", "check_p99", "check_size", "missing"]
 
 _AT_THE_LIMIT = "no number of {what} that can be taken would decide: the truth lies at the limit"
 
@@ -66,6 +67,23 @@ def check_p99(
         value=percentile(samples_ms, 99),
         bound=_bound(interval, verdict),
         evidence=f"{evidence}, {plural(len(samples_ms), 'sample')}",
+        needed=needed,
+    )
+
+
+def check_energy(energy: Energy, *, limit: float, confidence: float) -> Check:
+    """Return whether one inference takes at most `limit` millijoules above idle."""
+    interval = energy.interval(two_sided(confidence))
+    verdict = _verdict(interval, limit)
+    needed = "measure again on a quieter machine" if verdict == UNDECIDED else ""
+    return Check(
+        name="energy",
+        limit=limit,
+        unit="mJ",
+        verdict=verdict,
+        value=energy.mj,
+        bound=_bound(interval, verdict),
+        evidence=f"{energy.source}, {energy.covers}, {plural(len(energy.windows), 'window')}",
         needed=needed,
     )
 

@@ -50,6 +50,7 @@ def _measurements(runs: RunFiles) -> Iterator[str]:
         yield _line(
             *("edgekit", "measure", *(Path(each.engine).name for each in members)),
             *("--threads", first.threads, "--samples", len(first.samples_ms)),
+            *(("--energy",) if any(each.energy for each in members) else ()),
         )
 
 
@@ -60,7 +61,11 @@ def _scores(runs: RunFiles) -> Iterator[str]:
         )
     for paired in runs.comparisons:
         names = (Path(paired.before).name, Path(paired.after).name)
-        yield _line("edgekit", "compare", *names, "--images", paired.images)
+        found = paired.robustness
+        swept = (
+            ("--corruptions", ",".join(found.corruptions), "--seed", found.seed) if found else ()
+        )
+        yield _line("edgekit", "compare", *names, "--images", paired.images, *swept)
 
 
 def _live(runs: RunFiles) -> Iterator[str]:

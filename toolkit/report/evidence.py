@@ -16,6 +16,7 @@ from toolkit.report.commands import commands_from_runs
 from toolkit.report.gallery import flip_sets
 from toolkit.report.model import MEASURED_HERE, CalibrationUsed, ReportInput, ReportRow
 from toolkit.report.paired import Paired
+from toolkit.report.robustness import robustness_from_runs
 from toolkit.report.rows import rows_from_runs
 from toolkit.report.run_files import RunFiles, read_run_files
 from toolkit.report.scores import Scores, scores_from_runs
@@ -55,6 +56,7 @@ def report_input_from_files(
         conditions=conditions_from_runs(found),
         calibrations=tuple(_calibration(path, table) for path, table in found.tables),
         flips=flip_sets(_shown_pairs(found, scores), _names(found), beside=sorted(folders)),
+        robustness=robustness_from_runs(found),
         commands=commands_from_runs(found),
         made_on=_made_on(found),
         day=_day(found),

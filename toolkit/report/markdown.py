@@ -15,11 +15,15 @@ from toolkit.report.model import (
     Percentiles,
     ReportInput,
     ReportRow,
+    RobustnessOf,
 )
+from toolkit.report.robustness import corruption_gap_rows
 from toolkit.report.words import (
     by_target,
     drop,
+    energy_notes,
     file_size,
+    millijoules,
     milliseconds,
     percent,
     plural,
@@ -32,7 +36,7 @@ __all__ = ["markdown_from_report", "markdown_table", "plain_markdown"]
 _SPECIAL = re.compile(r"([\\`*_\[\]|~])")
 _HEAD = (
     *("Target", "Precision", "Engine", "Top-1, %", "Drop, points", "p50, ms", "p95, ms"),
-    *("p99, ms", "File", "Status"),
+    *("p99, ms", "Energy, mJ", "File", "Status"),
 )
 
 
@@ -46,8 +50,9 @@ def markdown_from_report(report: ReportInput) -> str:
     facts = [("Measured on", report.made_on), ("Day", report.day), ("Scored on", report.images)]
     parts += ["\n".join(f"- {key}: {plain_markdown(value)}" for key, value in facts if value)]
     parts += ["## Engines", markdown_table(_HEAD, map(_row, _in_order(report.rows)))]
-    parts += [f"- {plain_markdown(note)}" for note in report.notes]
+    parts += [f"- {plain_markdown(note)}" for note in (*energy_notes(report), *report.notes)]
     parts += [_live(run) for run in report.live]
+    parts += [_robustness(one) for one in report.robustness]
     parts += [_flips(one) for one in report.flips]
     parts += [_calibration(one) for one in report.calibrations]
     parts += [
@@ -74,6 +79,7 @@ def _row(row: ReportRow) -> tuple[str, ...]:
         _with(milliseconds(row.p50_ms), span(row.p50_interval, digits=2)),
         tail(row.p95_ms, 95, samples=row.timed),
         tail(row.p99_ms, 99, samples=row.timed),
+        _with(millijoules(row.mj), span(row.mj_interval, digits=2)),
         file_size(row.bytes),
         status,
     )
@@ -117,6 +123,17 @@ def _flips(one: FlipSet) -> str:
     )
     title = f"## Flips: {plain_markdown(one.before)} → {plain_markdown(one.after)}"
     return "\n\n".join([title, said, *([table] if one.flips else [])])
+
+
+def _robustness(one: RobustnessOf) -> str:
+    said = (
+        f"Over all corruptions at five severities, {plural(one.images, 'image')}: gap "
+        f"{drop(one.gap)} points ({span(one.gap_interval, digits=2)}), {drop(one.added)} more than "
+        f"on clean pictures ({span(one.added_interval, digits=2)})."
+    )
+    head = ("Corruption", "Top-1 at 5, %", "Gap at 5, points", "Mean gap, points")
+    title = f"## Corrupted pictures: {plain_markdown(' → '.join(one.names))}"
+    return f"{title}\n\n{said}\n\n{markdown_table(head, corruption_gap_rows(one))}"
 
 
 def _calibration(one: CalibrationUsed) -> str:

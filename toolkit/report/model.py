@@ -14,12 +14,15 @@ __all__ = [
     "CalibrationUsed",
     "ClassesOf",
     "ConditionsOf",
+    "CorruptionCurve",
+    "CurvePoint",
     "Flip",
     "FlipSet",
     "LiveRun",
     "Percentiles",
     "ReportInput",
     "ReportRow",
+    "RobustnessOf",
     "SourceFile",
     "Span",
 ]
@@ -86,6 +89,11 @@ class ReportRow:
     built_on: str = ""
     made_for: str = ""
     """The instruction set or the SMs the engine was built for."""
+    mj: float | None = None
+    """Millijoules of one inference above idle."""
+    mj_interval: Span | None = None
+    energy_of: str = ""
+    """Which part of the machine, and what was read."""
     slowest_layers: tuple[KernelTime, ...] = ()
     """The ten that take longest; empty where kernels were not timed."""
 
@@ -199,6 +207,46 @@ class ClassesOf:
 
 
 @dataclass(frozen=True)
+class CurvePoint:
+    """Two models at one severity, 0 being clean: before and after, in this order.
+
+    Accuracies are fractions of 1; the gap is before less after, in percentage points, paired.
+    """
+
+    severity: int
+    top1: tuple[float, float]
+    top1_intervals: tuple[Span, Span]
+    gap: float
+    gap_interval: Span
+
+
+@dataclass(frozen=True)
+class CorruptionCurve:
+    """One corruption; `gap` is the mean over its severities, in percentage points."""
+
+    corruption: str
+    points: tuple[CurvePoint, ...]
+    gap: float
+    gap_interval: Span
+
+
+@dataclass(frozen=True)
+class RobustnessOf:
+    """Two models on corrupted pictures; `added` is how far the gap exceeds that on clean ones."""
+
+    names: tuple[str, str]
+    precisions: tuple[str, str]
+    images: int
+    picture: tuple[int, int]
+    """Height and width of what was corrupted, in pixels."""
+    curves: tuple[CorruptionCurve, ...]
+    gap: float
+    gap_interval: Span
+    added: float
+    added_interval: Span
+
+
+@dataclass(frozen=True)
 class SourceFile:
     """A file that the report was made from."""
 
@@ -217,6 +265,7 @@ class ReportInput:
     conditions: tuple[ConditionsOf, ...] = ()
     calibrations: tuple[CalibrationUsed, ...] = ()
     flips: tuple[FlipSet, ...] = ()
+    robustness: tuple[RobustnessOf, ...] = ()
     commands: tuple[str, ...] = ()
     made_on: str = ""
     """The machine that the latencies were measured on."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import resources
 
-from toolkit.report import background, classes, layers, sections
+from toolkit.report import background, classes, layers, robustness, sections
 from toolkit.report.findings import Finding, findings
 from toolkit.report.markup import Child, Markup, element, fragment, raw
 from toolkit.report.model import ReportInput
@@ -19,6 +19,7 @@ _READING_ORDER = (
     layers.slowest_layers,
     sections.live,
     classes.by_class,
+    robustness.robustness,
     background.flips,
     background.calibration,
     background.hardware,

@@ -10,6 +10,7 @@ from typing import Any
 from toolkit.comparison import Comparison
 from toolkit.record_file import damaged
 from toolkit.report.model import Span
+from toolkit.robustness import Robustness, robustness_from_dict
 from toolkit.statistics import wilson_interval
 
 __all__ = ["ChangedAnswer", "Paired", "paired_from_comparison", "paired_from_dict"]
@@ -50,6 +51,7 @@ class Paired:
     mcnemar_p: float
     changed: tuple[ChangedAnswer, ...]
     notes: tuple[str, ...] = ()
+    robustness: Robustness | None = None
 
     def top1_interval(self, digest: str) -> Span:
         """Return the interval of the accuracy of one of the two (Wilson)."""
@@ -68,6 +70,7 @@ def paired_from_dict(values: Mapping[str, Any], *, where: Path) -> Paired:
 
     Raises InputError when values are missing, of the wrong kind or contradict each other.
     """
+    corrupted = values.get("robustness")
     try:
         paired = Paired(
             before=str(values["a"]),
@@ -91,6 +94,7 @@ def paired_from_dict(values: Mapping[str, Any], *, where: Path) -> Paired:
                 for flip in values["flips"]
             ),
             notes=tuple(map(str, values.get("notes", ()))),
+            robustness=robustness_from_dict(corrupted) if corrupted else None,
         )
         lost, gained = paired.only_before, paired.only_after
         fits = (
@@ -100,7 +104,7 @@ def paired_from_dict(values: Mapping[str, Any], *, where: Path) -> Paired:
             and sum(flip.effect == "lost" for flip in paired.changed) == lost
             and sum(flip.effect == "gained" for flip in paired.changed) == gained
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise damaged(where, f"{type(error).__name__}: {error}", remake=_REMAKE) from error
     if not fits:
         raise damaged(where, "its figures contradict each other", remake=_REMAKE)

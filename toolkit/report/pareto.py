@@ -38,6 +38,9 @@ COSTS = {
         lambda row: row.bytes / 2**20 if row.bytes is not None and row.has_latency else None,
         lambda row: None,
     ),
+    "energy": Cost(
+        "energy", "energy", "energy above idle, mJ", lambda r: r.mj, lambda r: r.mj_interval
+    ),
 }
 
 

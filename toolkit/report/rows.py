@@ -15,7 +15,7 @@ from toolkit.report.run_files import BuiltEngine, RunFiles
 from toolkit.report.scores import Score, Scores
 from toolkit.statistics import Interval
 
-__all__ = ["ONNX_FILE", "model_name", "rows_from_runs"]
+__all__ = ["ONNX_FILE", "model_name", "precision_in_name", "rows_from_runs"]
 
 ONNX_FILE = "ONNX file"
 """Stands for the target of a model that was run without being built for a device."""
@@ -75,6 +75,14 @@ def _row_of_engine(engine: BuiltEngine, name: str) -> ReportRow:
 
 
 def _with_latency(row: ReportRow, latency: Latency, *, status: str) -> ReportRow:
+    energy = latency.energy
+    if energy is not None:
+        row = replace(
+            row,
+            mj=energy.mj,
+            mj_interval=_span(energy.interval()),
+            energy_of=f"{energy.covers}, {energy.source}",
+        )
     return replace(
         row,
         p50_ms=latency.percentile(50),
@@ -152,12 +160,14 @@ def _loose_files(runs: RunFiles) -> dict[str, _LooseFile]:
         files.setdefault(accuracy.digest, _LooseFile(accuracy.model, accuracy.precision))
     for paired in runs.comparisons:
         files.setdefault(paired.before_digest, _LooseFile(paired.before, "fp32"))
-        files.setdefault(paired.after_digest, _LooseFile(paired.after, _guess(paired.after)))
+        files.setdefault(
+            paired.after_digest, _LooseFile(paired.after, precision_in_name(paired.after))
+        )
     built = {each.manifest.engine_digest for each in runs.engines}
     return {digest: file for digest, file in files.items() if digest not in built}
 
 
-def _guess(name: str) -> str:
-    """Return the precision that a file's name states; a comparison does not record it."""
+def precision_in_name(name: str) -> str:
+    """Return the precision that a file's name states, or "unknown"; comparisons hold none."""
     parts = re.split(r"[^a-z0-9]+", Path(name).name.lower())
     return next((p for p in ("int8", "fp16", "fp32") if p in parts), "unknown")

@@ -15,6 +15,7 @@ from toolkit.report.table import engine_table
 from toolkit.report.words import (
     NOTHING,
     by_target,
+    energy_notes,
     file_size,
     milliseconds,
     percent,
@@ -51,6 +52,7 @@ def engines(report: ReportInput) -> Section:
             element("p", f"{name}: scored was {what}.", class_="remark")
             for name, what in _proxies(report)
         ),
+        *(element("p", said, class_="remark") for said in energy_notes(report)),
         *(element("p", note, class_="remark") for note in report.notes),
     )
     return Section("engines", "Engines", aside, body)

@@ -27,6 +27,7 @@ _PLAIN: tuple[tuple[str, str, _Write], ...] = (
     ("power_mode", "power mode", str),
     ("clocks_locked", "clocks locked", lambda value: "yes" if value else "no"),
     ("governor", "governor", str),
+    ("energy", "energy", str),
 )
 _CHANGING: tuple[tuple[str, str, _Write], ...] = (
     ("cpu_mhz", "CPU clock", lambda value: f"{value:.0f} MHz"),

@@ -13,6 +13,7 @@ from toolkit.report.words import (
     by_target,
     drop,
     file_size,
+    millijoules,
     milliseconds,
     percent,
     short_names,
@@ -31,17 +32,25 @@ _COLUMNS = (
     ("File", "number"),
     ("Status", "text"),
 )
+_ENERGY = ("Energy, mJ", "number")
 _FOREST = (88.0, 20.0)
 
 
 def engine_table(rows: Sequence[ReportRow]) -> Markup:
     """Return the rows grouped by target, with the drop of each drawn to one scale."""
     scale = _drop_scale(rows)
+    columns = list(_COLUMNS)
+    if any(row.mj is not None for row in rows):
+        columns.insert(-1, _ENERGY)
     bodies = [
-        element("tbody", _target_line(model, target, members), *_lines(members, scale))
+        element(
+            "tbody",
+            _target_line(model, target, members, width=len(columns)),
+            *_lines(members, scale, columns),
+        )
         for (model, target), members in by_target(rows)
     ]
-    head = element("tr", *(element("th", name, scope="col", class_=c) for name, c in _COLUMNS))
+    head = element("tr", *(element("th", name, scope="col", class_=c) for name, c in columns))
     return element("table", element("thead", head), *bodies, class_="engines")
 
 
@@ -51,7 +60,7 @@ def status_mark(status: str) -> Markup:
     return element("span", status, class_=f"status {kind}")
 
 
-def _target_line(model: str, target: str, members: Sequence[ReportRow]) -> Markup:
+def _target_line(model: str, target: str, members: Sequence[ReportRow], *, width: int) -> Markup:
     made_for = " · ".join(dict.fromkeys(row.made_for for row in members if row.made_for))
     return element(
         "tr",
@@ -60,20 +69,22 @@ def _target_line(model: str, target: str, members: Sequence[ReportRow]) -> Marku
             element("span", target, class_="target"),
             element("span", model, class_="quiet") if model else None,
             element("span", made_for, class_="quiet") if made_for else None,
-            colspan=len(_COLUMNS),
+            colspan=width,
             scope="rowgroup",
         ),
         class_="group",
     )
 
 
-def _lines(members: Sequence[ReportRow], scale: Scale) -> list[Markup]:
+def _lines(
+    members: Sequence[ReportRow], scale: Scale, columns: Sequence[tuple[str, str]]
+) -> list[Markup]:
     names = short_names(members)
-    return [_line(row, names.get(row.engine, row.engine), scale) for row in members]
+    return [_line(row, names.get(row.engine, row.engine), scale, columns) for row in members]
 
 
-def _line(row: ReportRow, name: str, scale: Scale) -> Markup:
-    cells = (
+def _line(row: ReportRow, name: str, scale: Scale, columns: Sequence[tuple[str, str]]) -> Markup:
+    cells = [
         _name_cell(row, name),
         _two(percent(row.top1, images=row.images), span(row.top1_interval, factor=100.0)),
         _drop_cell(row, scale),
@@ -84,10 +95,12 @@ def _line(row: ReportRow, name: str, scale: Scale) -> Markup:
             status_mark(row.status),
             element("span", row.note, class_="under") if row.note else None,
         ),
-    )
+    ]
+    if _ENERGY in columns:
+        cells.insert(-1, _two(millijoules(row.mj), span(row.mj_interval, digits=2)))
     line_of_cells = [
         element("td", cell, class_=class_, data_label=title)
-        for cell, (title, class_) in zip(cells, _COLUMNS, strict=True)
+        for cell, (title, class_) in zip(cells, columns, strict=True)
     ]
     return element("tr", *line_of_cells, class_=row.precision)
 

@@ -6,14 +6,16 @@ import math
 import os.path
 from collections.abc import Sequence
 
-from toolkit.report.model import ReportRow, Span
+from toolkit.report.model import ReportInput, ReportRow, Span
 from toolkit.statistics import trusted
 
 __all__ = [
     "NOTHING",
     "by_target",
     "drop",
+    "energy_notes",
     "file_size",
+    "millijoules",
     "milliseconds",
     "percent",
     "plural",
@@ -34,6 +36,13 @@ def milliseconds(value: float | None) -> str:
         return NOTHING
     digits = 0 if value >= 100 else 1 if value >= 10 else 2 if value >= 1 else 3
     return f"{value:.{digits}f}"
+
+
+def millijoules(value: float | None) -> str:
+    """Return three significant digits with a true minus sign, without the unit."""
+    if value is None or not math.isfinite(value):
+        return NOTHING
+    return f"{value:.3g}".replace("-", "\u2212")
 
 
 def tail(value: float | None, q: float, *, samples: int) -> str:
@@ -65,6 +74,12 @@ def span(ends: Span | None, *, factor: float = 1.0, digits: int = 1) -> str:
         "…" if end is None else f"{end * factor:.{digits}f}".replace("-", "\u2212") for end in ends
     )
     return f"{low} to {high}"
+
+
+def energy_notes(report: ReportInput) -> list[str]:
+    """Return what the energies of the rows are of; nothing where none was measured."""
+    sources = dict.fromkeys(row.energy_of for row in report.rows if row.energy_of)
+    return [f"Energy is that of one inference above idle, measured on: {each}." for each in sources]
 
 
 def file_size(count: int | None) -> str:

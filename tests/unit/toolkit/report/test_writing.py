@@ -12,17 +12,19 @@ import pytest
 
 from tests.unit.toolkit.report.examples import (
     ATTACK,
+    corrupted_pictures,
     hostile_report,
     measured,
     ordinary_report,
     samples_ms,
+    with_energy,
 )
 from toolkit.errors import InputError
 from toolkit.report.model import ReportInput
 from toolkit.report.writing import report
 
 SECTIONS = {
-    *("engines", "tradeoff", "latency", "live", "flips"),
+    *("engines", "tradeoff", "latency", "live", "robustness", "flips"),
     *("calibration", "hardware", "conditions", "reproduce"),
 }
 
@@ -173,13 +175,39 @@ def test_ten_engines_with_many_samples_and_flips_stay_under_three_megabytes(tmp_
     flip = replace(ordinary.flips[0].flips[0], thumbnail=rng.randbytes(8_000))
     rows = tuple(
         replace(
-            measured(f"net-{k}.onnx", middle_ms=3.0 + k),
+            with_energy(measured(f"net-{k}.onnx", middle_ms=3.0 + k), mj=9.0 + k),
             latency_samples=samples_ms(3.0 + k, 5_000, k),
         )
         for k in range(10)
     )
-    many = replace(ordinary, rows=rows, flips=(replace(ordinary.flips[0], flips=(flip,) * 24),))
+    pairs = tuple(corrupted_pictures(names=("net-0.onnx", f"net-{k}.onnx")) for k in range(1, 10))
+    flips = (replace(ordinary.flips[0], flips=(flip,) * 24),)
+    many = replace(ordinary, rows=rows, flips=flips, robustness=pairs)
     started = time.monotonic()
     made = report(many, out=tmp_path / "report.html")
     assert made.bytes < 3_000_000
+    reader = _read(made.html.read_text(encoding="utf-8"))
+    assert not {"script", "link", "iframe", "object"} & set(reader.tags)
+    addresses = [value for key, value in reader.attributes if key in ("src", "href")]
+    assert all(value.startswith(("data:image/jpeg;base64,", "#")) for value in addresses)
+    assert reader.tags.count("path") > 9 * 7 * 2
     assert time.monotonic() - started < 20.0
+
+
+def test_energy_stands_in_the_table_only_where_it_was_measured(tmp_path: Path) -> None:
+    report(ordinary_report(), out=tmp_path / "with.html")
+    page = (tmp_path / "with.html").read_text(encoding="utf-8")
+    assert "Energy, mJ" in page and "41.2" in page and 'for="cost-energy"' in page
+    assert "one inference above idle, measured on: module (VDD_IN)." in page
+    assert "41.2 (37.12 to 45.38)" in (tmp_path / "with.md").read_text(encoding="utf-8")
+    rows = tuple(replace(row, mj=None, mj_interval=None) for row in ordinary_report().rows)
+    report(replace(ordinary_report(), rows=rows), out=tmp_path / "without.html")
+    assert "Energy, mJ" not in (tmp_path / "without.html").read_text(encoding="utf-8")
+
+
+def test_the_gap_under_corruptions_is_said_with_its_interval(tmp_path: Path) -> None:
+    report(ordinary_report(), out=tmp_path / "r.html")
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "loses 6.00 points" in page and "(4.00 to 8.00), which is 5.00 more" in page
+    text = (tmp_path / "r.md").read_text(encoding="utf-8")
+    assert "| jpeg compression | 40.0 → 29.0 | 11.00 (0.50 to …) | 6.00 (4.00 to 8.00) |" in text
