@@ -13,7 +13,7 @@ from toolkit.camera.frame import Camera
 from toolkit.clock import MONOTONIC, Clock
 from toolkit.errors import CameraError, InputError
 from toolkit.frame_steps import Answer, frame_steps
-from toolkit.live_answers import Answers, Inferred
+from toolkit.live_answers import Answers, Inferred, View
 from toolkit.live_feed import POLICIES, Feed, Prepare
 from toolkit.live_summary import LiveSummary
 from toolkit.progress import Progress, ProgressCallback, silent
@@ -37,7 +37,10 @@ def run_live(
     policy: str = "latest",
     warmup: int = 10,
     top_k: int = 5,
+    smooth: int = 1,
+    min_confidence: float = 0.0,
     sinks: Sequence[ResultSink] = (),
+    views: Sequence[View] = (),
     conditions: dict[str, Any] | None = None,
     stop: threading.Event | None = None,
     progress: ProgressCallback = silent,
@@ -49,7 +52,9 @@ def run_live(
 
     `latest` drops frames that came while the engine was busy; `queue` takes every one and prepares
     the next while the engine works. The `warmup` runs come first, on a grey picture, and are in no
-    figure. `prepare` replaces the contract's preprocessing of a BGR frame.
+    figure. `prepare` replaces the contract's preprocessing of a BGR frame. With `smooth`, an answer
+    is the mean of the probabilities of so many frames; one less sure than `min_confidence` is
+    counted as uncertain.
     Raises CameraError when the camera ends or stays silent before its first frame, ModelError when
     the engine's answers are not finite, and what the camera or a sink raises.
     """
@@ -68,7 +73,10 @@ def run_live(
         policy=policy,
         clock=clock,
         top_k=top_k,
+        smooth=smooth,
+        min_confidence=min_confidence,
         sinks=sinks,
+        views=views,
         capacity=min(frames or _KEPT_SAMPLES, _KEPT_SAMPLES),
     )
     cpu_s, wall_s = time.process_time(), time.monotonic()

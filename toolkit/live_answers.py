@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.camera.frame import ORIGINS
+from toolkit.camera.frame import ORIGINS, Frame
 from toolkit.clock import Clock
 from toolkit.contract import Contract
 from toolkit.frame_slot import FrameSlot
@@ -19,11 +19,20 @@ from toolkit.live_samples import STAGES, FrameTimes, Samples
 from toolkit.live_summary import spread_of
 from toolkit.live_threads import Workers
 from toolkit.results import Result, ResultSink
+from toolkit.smoothing import Smoothing
 from toolkit.top_k import top_guesses
 
-__all__ = ["Answers", "Inferred"]
+__all__ = ["Answers", "Inferred", "View"]
 
 _TAKE_S = 0.1
+
+
+class View(Protocol):
+    """Shows answers to a person; `show` returns at once and keeps at most the newest."""
+
+    def show(self, frame: Frame, result: Result, times: FrameTimes) -> None:
+        """Take one answered frame."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -52,14 +61,21 @@ class Answers:
         clock: Clock,
         top_k: int,
         sinks: Sequence[ResultSink],
+        views: Sequence[View] = (),
         capacity: int,
+        smooth: int = 1,
+        min_confidence: float = 0.0,
     ) -> None:
         self.frames = 0
+        self.uncertain = 0
         self.samples = Samples(capacity)
         self._contract = contract
         self._clock = clock
         self._top_k = top_k
         self._sinks = sinks
+        self._views = views
+        self._smoothing = Smoothing(smooth)
+        self._min_confidence = min_confidence
         self._origins: set[str] = set()
         self._first_s = self._last_s = 0.0
         self._workers = Workers(clock, yielding=True)
@@ -97,6 +113,9 @@ class Answers:
         """Return the fields of LiveSummary that follow from the frames."""
         return {
             "frames": self.frames,
+            "smooth": self._smoothing.frames,
+            "min_confidence": self._min_confidence,
+            "uncertain": self.uncertain,
             "clock_faults": self.samples.clock_faults,
             "fps": self.fps,
             "timestamp_origin": max(self._origins, key=ORIGINS.index, default=""),
@@ -113,9 +132,12 @@ class Answers:
                 self._answer(inferred)
 
     def _answer(self, inferred: Inferred) -> None:
-        top = top_guesses(inferred.row, self._contract, self._top_k)
-        done_s = self._clock()
         prepared, frame = inferred.frame, inferred.frame.frame
+        smoothed = self._smoothing.add(inferred.row, frame.captured_at_s)
+        top = top_guesses(smoothed.row, self._contract, self._top_k)
+        done_s = self._clock()
+        uncertain = top[0].confidence < self._min_confidence
+        self.uncertain += uncertain
         times = FrameTimes(
             frame.captured_at_s,
             prepared.taken_s,
@@ -136,6 +158,11 @@ class Answers:
             times.frame_age_ms,
             times.capture_to_result_ms,
             top,
+            uncertain=uncertain,
+            smoothed_over=smoothed.over,
+            smoothed_span_ms=smoothed.span_s * 1e3,
         )
         for sink in self._sinks:
             sink.put(result)
+        for view in self._views:
+            view.show(frame, result, times)

@@ -63,6 +63,11 @@ class LiveSummary:
     damaged: int
     clock_faults: int
     warmup: int
+    smooth: int
+    """How many frames' probabilities an answer is the mean of; 1: each frame on its own."""
+    min_confidence: float
+    uncertain: int
+    """Answers whose best guess was below `min_confidence`."""
     fps: float
     timestamp_origin: str
     capture_to_result_ms: Spread
@@ -89,6 +94,9 @@ class LiveSummary:
             "damaged": self.damaged,
             "clock_faults": self.clock_faults,
             "warmup": self.warmup,
+            "smooth": self.smooth,
+            "min_confidence": self.min_confidence,
+            "uncertain": self.uncertain,
             "fps": _number(self.fps),
             "timestamp_origin": self.timestamp_origin,
             "capture_to_result_ms": self.capture_to_result_ms.to_dict(),
@@ -121,6 +129,13 @@ class LiveSummary:
             f"timestamps: {self.timestamp_origin}  jitter {self.jitter_ms:.2f} ms  "
             f"{self.cpu_cores_used:.2f} cores used  ({self.warmup} warm-up runs apart)"
         )
+        if self.smooth > 1:
+            lines.append(f"answers are means over {self.smooth} frames; ages are the newest one's")
+        if self.min_confidence:
+            lines.append(
+                f"{self.uncertain} answers were uncertain "
+                f"(confidence below {self.min_confidence:g})"
+            )
         if self.damaged:
             lines.append(f"{self.damaged} frames could not be decoded")
         if self.clock_faults:

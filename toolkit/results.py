@@ -1,45 +1,39 @@
-"""Hand results to another program: one JSON line a frame, through a bounded queue.
-
-The loop never waits for a slow reader: lines that find the queue full are lost and counted.
-"""
+"""Hand results to another program: one JSON line a frame, to a file, a socket or an MQTT broker."""
 
 from __future__ import annotations
 
-import errno
 import json
-import os
-import queue
-import sys
-import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
-from toolkit.camera.uri import did_you_mean
-from toolkit.errors import InputError, MachineError
+from toolkit.camera.uri import camera_uri, did_you_mean
+from toolkit.errors import InputError
 from toolkit.lazy import load
-from toolkit.shell import quoted
 from toolkit.top_k import Guess
 
-__all__ = ["SINKS", "LineWriter", "Result", "ResultSink", "open_results", "result_line"]
+__all__ = ["SINKS", "Result", "ResultSink", "open_results", "result_line"]
 
 SINKS = {
-    "-": "toolkit.results:open_stdout",
-    "file": "toolkit.results:open_lines_file",
+    "-": "toolkit.file_results:open_stdout",
+    "file": "toolkit.file_results:open_lines_file",
+    "unix": "toolkit.unix_results:open_unix_socket",
+    "mqtt": "toolkit.mqtt_results:open_mqtt",
 }
 """Where results can go -> what opens it: `open_*(where)`, a context manager; `file` is any path."""
 
-_QUEUE_LINES = 1024
-_CLOSE_S = 2.0
-"""How long `close` waits for a reader that is behind."""
+_INSTALL = {"mqtt": "pip install 'edgekit[mqtt]'"}
 
 
 @dataclass(frozen=True)
 class Result:
-    """What the engine said about one frame, and how old the frame was by then."""
+    """What the engine said about one frame, and how old the frame was by then.
+
+    With smoothing, `top` follows from the mean of the probabilities of the last `smoothed_over`
+    frames, the oldest of which was captured `smoothed_span_ms` before this one. The ages are those
+    of this frame, the newest. `uncertain` says that the best guess is below what was asked for.
+    """
 
     index: int
     captured_at_s: float
@@ -47,13 +41,17 @@ class Result:
     frame_age_ms: float
     capture_to_result_ms: float
     top: tuple[Guess, ...]
+    uncertain: bool = False
+    smoothed_over: int = 1
+    smoothed_span_ms: float = 0.0
 
 
 class ResultSink(Protocol):
     """Takes results; `put` returns at once."""
 
-    lost: int
-    """Results that the reader was too slow for."""
+    @property
+    def lost(self) -> int:
+        """Return how many results the reader was too slow for, or was not there for."""
 
     def put(self, result: Result) -> None:
         """Take one result. Raises MachineError when none can be delivered any more."""
@@ -69,6 +67,9 @@ def result_line(result: Result, *, wall_s: float) -> str:
         "timestamp_origin": result.timestamp_origin,
         "frame_age_ms": round(result.frame_age_ms, 3),
         "capture_to_result_ms": round(result.capture_to_result_ms, 3),
+        "uncertain": result.uncertain,
+        "smoothed_over": result.smoothed_over,
+        "smoothed_span_ms": round(result.smoothed_span_ms, 3),
         "top": [
             {
                 "index": guess.index,
@@ -84,114 +85,28 @@ def result_line(result: Result, *, wall_s: float) -> str:
 
 @contextmanager
 def open_results(where: str) -> Iterator[ResultSink]:
-    """Yield the sink that `where` names: `-` for standard output, or a path.
+    """Yield the sink that `where` names: `-` (standard output), unix:SOCKET, mqtt://... or a path.
 
-    Raises InputError for an unknown scheme, MachineError when the file cannot be written.
+    Raises InputError for an unknown scheme, MachineError when nothing can be delivered there.
     """
-    scheme, separator, _ = where.partition("://")
-    kind = where if where in SINKS else scheme if separator else "file"
+    kind = _kind(where)
     if kind not in SINKS:
         raise InputError(
-            f"Results cannot go to {where!r}: unknown scheme {kind!r}{did_you_mean(kind, SINKS)}",
+            f"Results cannot go to {camera_uri(where).text!r}: unknown scheme {kind!r}"
+            f"{did_you_mean(kind, SINKS)}",
             next_command="edgekit live ENGINE --camera URI --results results.jsonl",
         )
     opener: Callable[[str], AbstractContextManager[ResultSink]] = load(
-        SINKS[kind], what=f"Results to {kind}", install="pip install edgekit"
+        SINKS[kind],
+        what=f"Results to {kind}",
+        install=_INSTALL.get(kind, "pip install edgekit"),
     )
     with opener(where) as sink:
         yield sink
 
 
-@contextmanager
-def open_stdout(_where: str) -> Iterator[ResultSink]:
-    """Yield a sink that writes to this process's standard output."""
-    sys.stdout.flush()
-    with _open_writer(os.dup(1), "standard output") as sink:
-        yield sink
-
-
-@contextmanager
-def open_lines_file(where: str) -> Iterator[ResultSink]:
-    """Yield a sink that writes a file anew, line by line, so that it can be followed."""
-    path = Path(where.removeprefix("file://"))
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
-    except OSError as error:
-        raise _delivery_error(str(path), error) from error
-    with _open_writer(handle, str(path)) as sink:
-        yield sink
-
-
-@contextmanager
-def _open_writer(handle: int, name: str) -> Iterator[ResultSink]:
-    writer = LineWriter(handle, name)
-    try:
-        yield writer
-    finally:
-        writer.close()
-
-
-class LineWriter:
-    """Writes lines to a file descriptor, which it owns, from a thread of its own.
-
-    Below Python's own file objects: a thread that hangs in one of those, because the reader of a
-    pipe went to sleep, would abort the interpreter at exit.
-    """
-
-    def __init__(self, handle: int, name: str, *, capacity: int = _QUEUE_LINES) -> None:
-        self._handle = handle
-        self._name = name
-        self._lines: queue.Queue[tuple[Result, float] | None] = queue.Queue(capacity)
-        self._error: OSError | None = None
-        self._closing = False
-        self.lost = 0
-        self._thread = threading.Thread(target=self._run, name="results", daemon=True)
-        self._thread.start()
-
-    def put(self, result: Result) -> None:
-        """Queue one result, or count it as lost. Raises MachineError after a failed write."""
-        if self._error is not None:
-            raise _delivery_error(self._name, self._error) from self._error
-        try:
-            self._lines.put_nowait((result, time.time()))
-        except queue.Full:
-            self.lost += 1
-
-    def close(self) -> None:
-        """Write what is queued, as far as the reader takes it, and close the descriptor."""
-        self._closing = True
-        try:
-            self._lines.put(None, timeout=_CLOSE_S)
-        except queue.Full:
-            self.lost += self._lines.qsize()
-            return  # the thread hangs in a write; the descriptor goes when the process does
-        self._thread.join(_CLOSE_S)
-
-    def _run(self) -> None:
-        try:
-            while (item := self._lines.get()) is not None:
-                result, wall_s = item
-                if self._error is None:
-                    self._write(result_line(result, wall_s=wall_s).encode())
-        finally:
-            os.close(self._handle)
-
-    def _write(self, content: bytes) -> None:
-        try:
-            while content:
-                content = content[os.write(self._handle, content) :]
-        except OSError as error:
-            self._error = error  # raised by the next `put`
-
-
-def _delivery_error(name: str, error: OSError) -> MachineError:
-    if error.errno == errno.EPIPE:
-        return MachineError(
-            f"The program that read the results from {name} went away.",
-            next_command="edgekit live ENGINE --camera URI --results results.jsonl",
-        )
-    return MachineError(
-        f"Results cannot be written to {name}: {error.strerror or error}.",
-        next_command=f"df -h {quoted(Path(name).parent)}",
-    )
+def _kind(where: str) -> str:
+    if where == "-" or where.startswith("unix:"):
+        return where.partition(":")[0]
+    scheme, separator, _ = where.partition("://")
+    return scheme if separator else "file"

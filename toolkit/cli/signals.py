@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sys
 from contextlib import suppress
@@ -18,6 +19,7 @@ from toolkit.shell import word
 
 __all__ = ["INTERRUPTED", "catch", "ignore", "same_command", "stop", "stopping_signals"]
 
+_PASSWORD = re.compile(r"(://[^/:@]*):.*@")
 INTERRUPTED = "Interrupted: nothing half-written was left behind."
 
 
@@ -46,8 +48,9 @@ def stopping_signals() -> tuple[signal.Signals, ...]:
 
 
 def same_command() -> str:
-    """Return the command line that was given, to be given again."""
-    return " ".join(["edgekit", *map(word, sys.argv[1:])])
+    """Return the command line that was given, to be given again; without passwords in URLs."""
+    shown = (_PASSWORD.sub(r"\1:***@", argument) for argument in sys.argv[1:])
+    return " ".join(["edgekit", *map(word, shown)])
 
 
 def stop(_signal: int, _frame: FrameType | None) -> None:

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from toolkit.errors import InputError, MachineError
-from toolkit.results import LineWriter, Result, open_results, result_line
+from toolkit.file_results import Descriptor
+from toolkit.line_writer import LineWriter
+from toolkit.results import Result, open_results, result_line
 from toolkit.top_k import Guess
 
 
@@ -34,6 +36,9 @@ def test_a_line_holds_the_time_the_age_and_the_guesses() -> None:
         "timestamp_origin": "driver",
         "frame_age_ms": 12.5,
         "capture_to_result_ms": 20.0,
+        "uncertain": False,
+        "smoothed_over": 1,
+        "smoothed_span_ms": 0.0,
         "top": [
             {"index": 1, "label": "bee", "id": "n2", "confidence": 0.75},
             {"index": 0, "label": "ant", "id": "n1", "confidence": 0.25},
@@ -69,7 +74,7 @@ def test_a_dash_is_standard_output(capfd: pytest.CaptureFixture[str]) -> None:
 
 def test_a_reader_that_is_too_slow_costs_lines_and_not_time() -> None:
     reading, writing = os.pipe()
-    writer = LineWriter(writing, "a pipe", capacity=4)
+    writer = LineWriter(Descriptor(writing, "a pipe"), capacity=4)
     began = time.monotonic()
     for i in range(2000):
         writer.put(result(i))  # nobody reads: the pipe fills up after some hundred lines
@@ -94,9 +99,9 @@ def test_a_reader_that_is_too_slow_costs_lines_and_not_time() -> None:
 def test_a_reader_that_never_reads_does_not_hold_up_the_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("toolkit.results._CLOSE_S", 0.05)
+    monkeypatch.setattr("toolkit.line_writer._CLOSE_S", 0.05)
     reading, writing = os.pipe()
-    writer = LineWriter(writing, "a pipe", capacity=2)
+    writer = LineWriter(Descriptor(writing, "a pipe"), capacity=2)
     for i in range(1000):
         writer.put(result(i))
     began = time.monotonic()
@@ -108,7 +113,7 @@ def test_a_reader_that_never_reads_does_not_hold_up_the_end(
 def test_a_reader_that_went_away_is_an_error_at_the_next_result() -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    writer = LineWriter(writing, "standard output")
+    writer = LineWriter(Descriptor(writing, "standard output"))
     with pytest.raises(MachineError, match="read the results from standard output went away"):
         for _ in range(1000):
             writer.put(result())
@@ -128,6 +133,14 @@ def test_a_folder_that_cannot_be_written_is_an_error() -> None:
         open_results("/proc/results.jsonl").__enter__()
 
 
-def test_an_unknown_scheme_is_refused() -> None:
-    with pytest.raises(InputError, match="unknown scheme 'mqtt'"):
-        open_results("mqtt://host/topic").__enter__()
+@pytest.mark.parametrize("where", ["mqt://host/topic", "http://host/topic"])
+def test_an_unknown_scheme_is_refused(where: str) -> None:
+    with pytest.raises(InputError, match="unknown scheme"):
+        open_results(where).__enter__()
+
+
+def test_the_password_of_a_mistyped_url_is_not_repeated() -> None:
+    with pytest.raises(InputError) as caught:
+        open_results("mqt://ann:hunter2@host/topic").__enter__()
+    assert "hunter2" not in caught.value.message
+    assert "did you mean 'mqtt'" in caught.value.message
