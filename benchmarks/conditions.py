@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -11,9 +12,16 @@ from typing import Any
 from targets.conditions import advice, read_conditions
 from toolkit.atomic import write_text
 
-__all__ = ["RESULTS", "write_results"]
+__all__ = ["RESULTS", "busy_s", "write_results"]
 
 RESULTS = Path(__file__).parent / "results"
+
+
+def busy_s() -> float:
+    """Return the CPU seconds that everything on this machine has used since boot."""
+    fields = Path("/proc/stat").read_text(encoding="ascii").split(maxsplit=9)[1:9]
+    user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, fields)
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
 
 
 def write_results(out: Path, values: dict[str, Any]) -> None:

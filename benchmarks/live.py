@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -27,6 +26,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torchvision.transforms import v2
 
+from benchmarks.conditions import busy_s
 from targets.conditions import advice, read_conditions
 from toolkit.artifacts import digest_of_file
 from toolkit.atomic import write_text
@@ -178,13 +178,6 @@ def memory(engine: Path, *, frames: int) -> dict[str, Any]:
 def resident_mib() -> float:
     status = Path("/proc/self/status").read_text(encoding="ascii")
     return int(status.partition("VmRSS:")[2].split()[0]) / 1024
-
-
-def busy_s() -> float:
-    """Return the CPU seconds that everything on this machine has used since boot."""
-    fields = Path("/proc/stat").read_text(encoding="ascii").split(maxsplit=9)[1:9]
-    user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, fields)
-    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
 
 
 def as_values(ratio: Ratio) -> dict[str, float]:

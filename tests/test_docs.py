@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from benchmarks.explain_int8 import (
     sign_images,
     updated,
 )
+from tests.documents import blocks_of, run_block, why_not_run
 
 TAGGED = re.compile(r"(-?\d+(?:\.\d+)?)<!--(\w+)-->")
 TOLERANCE = {"db": 0.5, "codes": 3.0}
@@ -82,3 +84,41 @@ def test_every_picture_and_link_of_a_page_exists(page: Path) -> None:
     for target in targets:
         if "://" not in target:
             assert (page.parent / target).exists(), target
+
+
+GUIDES = ("int8-lost-five-points", "bring-your-own-onnx", "why-accuracy-differs-from-training")
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo's signs and network, only fewer and trained for less time."""
+    pytest.importorskip("torch", reason="the guides' network is trained with torch")
+    from toolkit.datasets.signs import make_signs
+    from toolkit.export import export
+    from toolkit.train import train
+
+    folder = tmp_path_factory.mktemp("guides") / "demo"
+    data = make_signs(folder / "signs", train=600, val=200)
+    checkpoint = train(data.root, out=folder / "model.pt", epochs=4)
+    export(checkpoint.path, out=folder / "model.onnx")
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("guide", GUIDES)
+def test_a_guide_runs_as_written(guide: str, demo: Path, tmp_path: Path) -> None:
+    if why_not_run():
+        pytest.skip(why_not_run())
+    (tmp_path / "demo").symlink_to(demo)
+    blocks = blocks_of((DOCS / f"{guide}.md").read_text(encoding="utf-8"))
+    run = [block for block in blocks if not block.reason_not_run]
+    assert sum(len(block.commands) for block in run) >= 3
+    for block in run:
+        run_block(block, tmp_path)
+    if guide == "int8-lost-five-points":
+        lost, kept = (
+            json.loads((tmp_path / "runs" / f"{name}.comparison.json").read_text())["drop_points"]
+            for name in ("fog", "int8")
+        )
+        assert lost > 5.0 > kept

@@ -55,7 +55,8 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]
     run("live", "int8.cpu.onnx", "--camera", "synthetic://640x480@60", "--frames", "30")
     run("measure", "fp32.cpu.onnx", "int8.cpu.onnx", "--samples", "50")
     run("score", "int8.cpu.onnx", "--images", "signs/val", "--out", "a.accuracy.json")
-    run("compare", "fp32.cpu.onnx", "int8.cpu.onnx", "--images", "signs/val")
+    swept = ("--corruptions", "gaussian_noise,jpeg_compression", "--out", "c.comparison.json")
+    run("compare", "fp32.cpu.onnx", "int8.cpu.onnx", "--images", "signs/val", *swept)
     run("report", ".", "--out", "report.html")
     run("targets")
     run("doctor")
@@ -125,3 +126,15 @@ def test_parents_are_named_by_digest(chain: dict[str, dict[str, Any]]) -> None:
 
 def test_nothing_temporary_is_left_behind(chain: dict[str, dict[str, Any]]) -> None:
     assert not list(Path(chain["folder"]["path"]).rglob(".*"))
+
+
+def test_both_engines_lose_accuracy_on_noise_and_the_report_shows_the_curves(
+    chain: dict[str, dict[str, Any]],
+) -> None:
+    scores = chain["compare"]["robustness"]["scores"]
+    noise = [score for score in scores if score["corruption"] in ("clean", "gaussian_noise")]
+    assert [score["severity"] for score in noise] == [0, 1, 2, 3, 4, 5]
+    for key in ("top1_a", "top1_b"):
+        assert noise[-1][key] < noise[0][key]
+    page = Path(chain["folder"]["path"]) / "report.html"
+    assert 'id="robustness"' in page.read_text(encoding="utf-8")

@@ -19,17 +19,27 @@ from calibration.float_tensors import complete_ranges, float_tensors
 from calibration.graph import Graph, prepare
 from calibration.schemes import Scheme
 from calibration.skeleton import float_skeleton
-from calibration.tensorrt_cache import cache_from_ranges
+from calibration.tensorrt_cache import cache_from_bytes, cache_from_ranges
 from targets.decision import Decision
 from toolkit.artifacts import OnnxModel
 from toolkit.atomic import replace_file
-from toolkit.calibration_cache import cache_path, write_cache_manifest
+from toolkit.calibration_cache import (
+    cache_manifest_path,
+    cache_path,
+    open_cache,
+    open_pair,
+    write_cache_manifest,
+)
+from toolkit.errors import InputError, StaleError
 from toolkit.int8_model import int8_contract, set_metadata, table_path
-from toolkit.onnx_file import write_onnx
+from toolkit.onnx_file import parse_onnx, write_onnx
+from toolkit.shell import quoted
 
 __all__ = [
     "CACHE_KEY",
     "CachePair",
+    "cache_of",
+    "ranges_note",
     "scheme_for_cache",
     "write_pair",
 ]
@@ -51,6 +61,51 @@ class CachePair:
 def scheme_for_cache(scheme: Scheme) -> Scheme:
     """Return `scheme` for a DLA: nothing recentred, and INT8 for every layer it has."""
     return replace(scheme, recentres=False, vector_products="int8", depthwise="int8")
+
+
+def cache_of(model: OnnxModel) -> Path | None:
+    """Return the calibration cache of a model that names one; None for any other model.
+
+    Model, cache and manifest must name each other's digests. Raises InputError when one of them is
+    missing or damaged, StaleError when they do not belong together, calibration.CalibrationError.
+    """
+    metadata = {entry.key: entry.value for entry in parse_onnx(model.path).metadata_props}
+    if CACHE_KEY not in metadata:
+        return None
+    cache = cache_path(model.path)
+    remake = "edgekit calibrate MODEL.onnx --images DIR --target NAME --dla"
+    for part in (cache, cache_manifest_path(cache)):
+        if not part.exists():
+            raise InputError(
+                f"{model.path} is one of a pair, and {part.name} does not lie beside it.",
+                next_command=f"ls {quoted(model.path.parent)}",
+            )
+    manifest = open_pair(cache)
+    if (manifest["model"], manifest["model_digest"]) != (model.path.name, model.digest):
+        raise StaleError(
+            f"{cache} belongs to {manifest['model']} (SHA-256 {manifest['model_digest'][:12]}), "
+            f"not to {model.path} ({model.digest[:12]}).",
+            next_command=remake,
+        )
+    if open_cache(cache).digest != metadata[CACHE_KEY]:
+        raise StaleError(
+            f"{model.path} names another calibration cache (SHA-256 {metadata[CACHE_KEY][:12]}) "
+            f"than {cache.name}.",
+            next_command=remake,
+        )
+    return cache
+
+
+def ranges_note(cache: bytes) -> str:
+    """Return what a manifest says of the content of the calibration cache that it was built with.
+
+    Raises calibration.CalibrationError.
+    """
+    found = cache_from_bytes(cache, where="the calibration cache")
+    return (
+        f"INT8 ranges of {len(found.scales)} tensors from a calibration cache written for "
+        f"TensorRT {found.tensorrt or 'unknown'} (SHA-256 {found.digest[:12]})"
+    )
 
 
 def write_pair(

@@ -33,7 +33,8 @@ __all__ = [
 ]
 
 _FORMAT = 1
-_NESTED = ("state_dict", "model_state_dict", "model", "net", "state_dict_ema", "model_ema")
+_AVERAGED = ("state_dict_ema", "model_ema", "ema")
+_NESTED = ("state_dict", "model_state_dict", "model", "net", *_AVERAGED, "module")
 """Where training scripts put the weights; the averaged ones only if there are no others."""
 _PREFIXES = ("module.", "_orig_mod.", "model.")
 """What DataParallel, torch.compile and Lightning put before every name."""
@@ -54,10 +55,15 @@ class Trained:
 
 @dataclass(frozen=True)
 class Weights:
-    """Weights from elsewhere, their names freed of wrapper prefixes; `digest` is the file's."""
+    """Weights from elsewhere, their names freed of wrapper prefixes; `digest` is the file's.
+
+    `part` says which entry of the file they are, and which averaged ones were passed over; ""
+    where the file holds nothing else.
+    """
 
     state: Mapping[str, Tensor]
     digest: str
+    part: str = ""
 
 
 def save_trained(path: Path, trained: Trained) -> None:
@@ -110,7 +116,8 @@ def read_any(path: Path) -> Trained | Weights:
     values = _load(path)
     if isinstance(values, dict) and "edgekit" in values and "arch" in values:
         return _trained(path, values)
-    return Weights(_without_prefixes(_state(path, values)), digest_of_file(path))
+    part, state = _state(path, values)
+    return Weights(_without_prefixes(state), digest_of_file(path), part)
 
 
 def network_of(trained: Trained, *, where: Path) -> nn.Module:
@@ -172,14 +179,24 @@ def _trained(path: Path, values: dict[str, Any]) -> Trained:
         ) from error
 
 
-def _state(path: Path, values: Any) -> dict[str, Tensor]:
+def _state(path: Path, values: Any) -> tuple[str, dict[str, Tensor]]:
+    """Return which part of the file holds the weights, and the weights."""
     if isinstance(values, dict):
-        nested = (values[key] for key in _NESTED if isinstance(values.get(key), Mapping))
-        values = next(nested, values)
+        entries = [key for key in _NESTED if isinstance(values.get(key), Mapping)]
+        if entries:
+            part = entries[0]
+            others = [key for key in entries[1:] if key in _AVERAGED]
+            inner, state = _state(path, values[part])
+            part += f".{inner}" if inner else ""
+            return part + "".join(f", not {key}" for key in others), state
     if isinstance(values, Mapping):
-        state = {str(name): value for name, value in values.items() if isinstance(value, Tensor)}
+        state = {
+            str(name): value
+            for name, value in values.items()
+            if isinstance(value, Tensor) and name != "n_averaged"  # AveragedModel's counter
+        }
         if state:
-            return state
+            return "", state
     keys = ", ".join(str(key) for key in list(values)[:5]) if isinstance(values, Mapping) else ""
     raise CheckpointError(
         f"{path} holds no weights: a {type(values).__name__}" + (f" with {keys}." if keys else "."),

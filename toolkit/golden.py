@@ -79,7 +79,12 @@ class GoldenReport:
     @property
     def passed(self) -> bool:
         """Return whether the engine computes what its graph says."""
-        return self.sqnr_db >= self.required_db and self.top1_equal
+        return self.finite and self.sqnr_db >= self.required_db and self.top1_equal
+
+    @property
+    def finite(self) -> bool:
+        """Return whether the engine answered numbers: NaN leaves nothing of the signal."""
+        return self.sqnr_db > -_MOST_DB
 
 
 def golden_path(model: Path) -> Path:

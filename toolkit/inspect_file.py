@@ -1,6 +1,6 @@
 """`edgekit inspect`: what a file is, where it came from and whether it runs here.
 
-Reads any engine's manifest, any ONNX file and any calibration table; needs no TensorRT.
+Reads any engine's manifest, ONNX file, calibration table, cache and bundle; needs no TensorRT.
 """
 
 from __future__ import annotations
@@ -18,18 +18,17 @@ from calibration.errors import CalibrationError
 from calibration.graph import Graph
 from calibration.table import CalibrationTable, table_from_json
 from toolkit.artifacts import Engine, digest_of_file, manifest_path, open_engine_file
+from toolkit.bundle_facts import BundleFacts, bundle_facts, is_bundle
 from toolkit.cache_facts import CacheFacts, cache_facts
 from toolkit.calibration_cache import is_cache
 from toolkit.contract import UNCALIBRATED, Contract, read_contract
 from toolkit.errors import EdgekitError, InputError
+from toolkit.int8_model import FLOAT_REASONS_KEY
 from toolkit.onnx_file import open_model, parse_onnx
 from toolkit.runtime.fit import why_not_here
 from toolkit.shell import quoted
 
 __all__ = ["FLOAT_REASONS_KEY", "Inspection", "ModelFacts", "inspect"]
-
-FLOAT_REASONS_KEY = "edgekit.float_reasons"
-"""Metadata of an ONNX file: a JSON object, layer or tensor name to why it stays float."""
 
 _MAX_TABLE_BYTES = 1 << 28
 
@@ -59,7 +58,7 @@ class Inspection:
 
     path: Path
     kind: str
-    """"model", "engine", "calibration table" or "calibration cache"."""
+    """"model", "engine", "calibration table", "calibration cache" or "bundle"."""
     bytes: int
     digest: str
     model: ModelFacts | None = None
@@ -67,6 +66,7 @@ class Inspection:
     why_not_here: str = ""
     table: CalibrationTable | None = None
     cache: CacheFacts | None = None
+    bundle: BundleFacts | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values; keys that do not apply to this kind of file are left out."""
@@ -101,6 +101,8 @@ class Inspection:
             }
         if self.cache is not None:
             values |= self.cache.to_dict()
+        if self.bundle is not None:
+            values |= self.bundle.to_dict()
         return values
 
     def lines(self) -> list[str]:
@@ -114,6 +116,8 @@ class Inspection:
             return [first, *_engine_lines(self.engine, self.why_not_here)]
         if self.cache is not None:
             return [first, *self.cache.lines()]
+        if self.bundle is not None:
+            return [first, *self.bundle.lines()]
         return [first, *_table_lines(self.table)] if self.table is not None else [first]
 
 
@@ -121,6 +125,9 @@ def inspect(path: Path) -> Inspection:
     """Return what `path` is. Raises InputError when it is nothing of ours, and StaleError."""
     if path.name.endswith(".json") and path.with_name(path.name[:-5]).exists():
         path = path.with_name(path.name[:-5])  # a manifest: inspect what it describes
+    if is_bundle(path):
+        facts = bundle_facts(path)
+        return Inspection(path, "bundle", path.stat().st_size, digest_of_file(path), bundle=facts)
     if is_cache(path):
         found = cache_facts(path)
         digest = digest_of_file(path)

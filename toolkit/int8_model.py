@@ -11,10 +11,18 @@ from calibration.emit import Quantized
 from toolkit.artifacts import OnnxModel
 from toolkit.atomic import replace_file
 from toolkit.contract import UNCALIBRATED, Contract
-from toolkit.inspect_file import FLOAT_REASONS_KEY
 from toolkit.onnx_file import write_onnx
 
-__all__ = ["int8_contract", "set_metadata", "table_path", "write_int8_model"]
+__all__ = [
+    "FLOAT_REASONS_KEY",
+    "int8_contract",
+    "set_metadata",
+    "table_path",
+    "write_int8_model",
+]
+
+FLOAT_REASONS_KEY = "edgekit.float_reasons"
+"""Metadata of an ONNX file: a JSON object, layer or tensor name to why it stays float."""
 
 
 def table_path(int8_model: Path) -> Path:

@@ -23,6 +23,7 @@ from toolkit.build.local_decision import decide_here
 from toolkit.build.options_fit import check_options
 from toolkit.build.request import BuildRequest, Built, TensorRTOptions, batch_from_text
 from toolkit.build.suits import check_scheme
+from toolkit.calibration_pair import cache_of, ranges_note
 from toolkit.contract import contract_from_dict
 from toolkit.errors import BuildError, InputError
 from toolkit.lazy import load
@@ -61,6 +62,7 @@ def build(
 
     `target` is a name of the catalog, or several GPUs with commas between them ("rtx-3090,
     rtx-4090") for one engine. The precision is that of the graph; `precision` may only repeat it.
+    With `options.dla_core` a float model that names a calibration cache is built in INT8 with it.
     `batch` is "MIN:OPT:MAX" where the model's batch is dynamic; GPU engines take one picture
     unless told otherwise. `options` are those of classic TensorRT: InputError where the target has
     none of them. Raises SchemeError when the model was quantized for another runtime, BuildError
@@ -71,7 +73,8 @@ def build(
     source = open_model(model)
     rows = [get(name) for name in target.split(",")]
     options = options or TensorRTOptions()
-    decision = _decide(rows, source, precision, options)
+    cache = None if options.dla_core is None else cache_of(source)
+    decision = _decide(rows, source, precision, options, cache)
     request = BuildRequest(
         model=source,
         target=",".join(row.id for row in rows),
@@ -81,6 +84,7 @@ def build(
         workspace_mib=workspace_mib,
         flags=decision.builder_flags,
         options=options,
+        calibration_cache=cache,
     )
     _check_out(request)
     builder = load(
@@ -112,9 +116,13 @@ def engine_path(model: Path, target: str) -> Path:
 
 
 def _decide(
-    rows: list[Target], source: OnnxModel, precision: str | None, options: TensorRTOptions
+    rows: list[Target],
+    source: OnnxModel,
+    precision: str | None,
+    options: TensorRTOptions,
+    cache: Path | None,
 ) -> Decision:
-    wanted = source.contract.precision
+    wanted = source.contract.precision if cache is None else "int8"
     if precision is not None and precision != wanted:
         raise InputError(
             f"{source.path} is {wanted}, and its precision lies in the graph: "
@@ -127,7 +135,7 @@ def _decide(
     decisions = [decide_here(row, precision=wanted, dla=dla) for row in rows]
     first = decisions[0]
     for row, decision in zip(rows, decisions, strict=True):
-        check_options(source, row, decision, options)
+        check_options(source, row, decision, options, calibration_cache=cache)
         if decision.backend not in BUILDERS or (decision.where != ANYWHERE and not has_driver()):
             here = (
                 f"this version of Edgekit builds with {' and '.join(BUILDERS)}"
@@ -162,12 +170,14 @@ def _check_out(request: BuildRequest) -> None:
 def _manifest(
     request: BuildRequest, decision: Decision, built: Built, engine: Path, seconds: float
 ) -> Manifest:
+    cache = request.calibration_cache
+    ranges = () if cache is None else (ranges_note(cache.read_bytes()),)
     return Manifest(
         engine_digest=digest_of_file(engine),
         onnx_digest=request.model.digest,
         target=request.target,
         backend=decision.backend,
-        precision=request.model.contract.precision,
+        precision=built.contract.precision,
         contract=built.contract.to_dict(),
         built_with=built.built_with,
         built_on=built.built_on,
@@ -179,6 +189,6 @@ def _manifest(
         kernels=built.kernels,
         seconds=seconds,
         reproducible=built.reproducible,
-        notes=(*decision.reasons, *built.notes),
+        notes=(*decision.reasons, *ranges, *built.notes),
         flags=built.flags,
     )

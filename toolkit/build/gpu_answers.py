@@ -7,12 +7,11 @@ from typing import Any
 
 import toolkit
 from toolkit.artifacts import Engine, Manifest
+from toolkit.build.golden_note import golden_note
 from toolkit.build.request import BuildRequest, Built
-from toolkit.errors import BuildError
 from toolkit.golden import golden_for, verify
 from toolkit.runtime.cuda.libcuda import LibCuda
 from toolkit.runtime.cuda.session import CudaSession
-from toolkit.shell import quoted
 
 __all__ = ["check_answers", "unsealed_engine"]
 
@@ -45,16 +44,5 @@ def check_answers(
     """
     with CudaSession(engine, trt=trt, driver=driver, libcuda=libcuda, graphs=False) as session:
         report = verify(session, golden_for(request.model))
-    if not report.passed:
-        raise BuildError(
-            f"The engine of {request.model.path} does not compute what its graph says: "
-            f"{report.sqnr_db:.1f} dB against the float evaluation ({report.required_db:.1f} "
-            f"needed), {'equal' if report.top1_equal else 'other'} winners.",
-            next_command=f"edgekit inspect {quoted(request.model.path)}",
-        )
-    against = report.against_fp32_sqnr_db
-    return (
-        f"golden inputs: {report.sqnr_db:.1f} dB against its own graph in float "
-        f"({report.required_db:.1f} needed)"
-        + ("" if against is None else f", {against:.1f} dB against FP32")
-    )
+    implicit = request.calibration_cache is not None
+    return golden_note(report, model=str(request.model.path), implicit=implicit)

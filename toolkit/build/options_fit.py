@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from targets.catalog import Target
 from targets.decision import ANYWHERE, Decision
 from toolkit.artifacts import OnnxModel, open_engine_file
@@ -9,7 +11,7 @@ from toolkit.build.request import COMPATIBLE, TensorRTOptions
 from toolkit.errors import InputError
 from toolkit.shell import quoted
 
-__all__ = ["check_options", "compatible_from_text"]
+__all__ = ["check_dla_form", "check_options", "compatible_from_text"]
 
 _RTX_LACKS = {
     "--dla-core": "a DLA is part of a Jetson",
@@ -34,9 +36,17 @@ def compatible_from_text(text: str) -> tuple[str, ...]:
 
 
 def check_options(
-    model: OnnxModel, target: Target, decision: Decision, options: TensorRTOptions
+    model: OnnxModel,
+    target: Target,
+    decision: Decision,
+    options: TensorRTOptions,
+    *,
+    calibration_cache: Path | None = None,
 ) -> None:
-    """Raise InputError when `target` cannot have one of the options, with the reason."""
+    """Raise InputError when `target` cannot have one of the options, with the reason.
+
+    `calibration_cache` is that of a model which is one of a pair.
+    """
     plain = f"edgekit build {quoted(model.path)} --target {target.id}"
     for option in options.given():
         if decision.where == ANYWHERE:
@@ -45,12 +55,7 @@ def check_options(
                 f"{target.name} takes {decision.backend}, which has no {option}: {lacks}.",
                 next_command=plain,
             )
-    if options.dla_core is not None and decision.form == "calibration-cache":
-        raise InputError(
-            f"The DLA of {target.name} with TensorRT {decision.tensorrt} takes INT8 from a "
-            f"calibration cache and not from the Q/DQ of {model.path}: build FP16 for it.",
-            next_command="edgekit import SOURCE --precision fp16 --out model.fp16.onnx",
-        )
+    check_dla_form(model, target, decision, calibration_cache)
     if options.dla_core is not None and not 0 <= options.dla_core < target.dla_cores:
         cores = "one DLA core, 0" if target.dla_cores == 1 else f"{target.dla_cores} DLA cores"
         raise InputError(
@@ -63,6 +68,25 @@ def check_options(
             f"{target.name} has no hardware-compatible engines: {reason}.", next_command=plain
         )
     _check_files(model, options, plain)
+
+
+def check_dla_form(
+    model: OnnxModel, target: Target, decision: Decision, calibration_cache: Path | None
+) -> None:
+    """Raise InputError when a DLA's INT8 would come from where its TensorRT does not read it."""
+    wants_cache = decision.form == "calibration-cache"
+    if not decision.dla or wants_cache == (calibration_cache is not None):
+        return
+    takes = f"The DLA of {target.name} with TensorRT {decision.tensorrt} takes INT8 from"
+    if wants_cache:
+        why = f"a calibration cache and not from the Q/DQ of {model.path}."
+    else:
+        why = f"Q/DQ and not from {calibration_cache}."
+    raise InputError(
+        f"{takes} {why}",
+        next_command=f"edgekit calibrate MODEL.onnx --images DIR --target {target.id} --dla"
+        + (f" --jetpack {decision.jetpack}" if decision.jetpack else ""),
+    )
 
 
 def _why_not_other_gpus(target: Target, options: TensorRTOptions) -> str:

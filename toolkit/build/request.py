@@ -82,6 +82,9 @@ class BuildRequest:
     flags: tuple[str, ...] = ()
     """INT8 and FP16 where the decision for the target wants precision as builder flags."""
     options: TensorRTOptions = TensorRTOptions()
+    calibration_cache: Path | None = None
+    """Where INT8 comes from TensorRT's cache of ranges and not from Q/DQ: the engine of a float
+    model is INT8 then."""
 
 
 @dataclass(frozen=True)

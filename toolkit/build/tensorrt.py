@@ -27,7 +27,7 @@ from toolkit.build.tensorrt_offers import Offers, Typing, offers_of, typing_for
 from toolkit.build.workspace import workspace_for
 from toolkit.contract import Contract
 from toolkit.errors import BuildError, EdgekitError, MachineError
-from toolkit.onnx_file import parse_onnx
+from toolkit.onnx_file import convolution_names
 from toolkit.progress import ProgressCallback
 from toolkit.tensorrt_log import newest_errors
 
@@ -64,6 +64,7 @@ def classic_options(trt: Any, request: BuildRequest, *, gpu: str) -> ClassicOpti
         version_compatible="version" in asked.compatible,
         hardware_level=levels[0] if levels else "",
         dla_core=asked.dla_core,
+        calibration_cache=request.calibration_cache,
     )
 
 
@@ -79,8 +80,7 @@ def build_with(
     options = options or ClassicOptions()
     offers = offers_of(trt)
     _check_offered(trt, offers, options)
-    nodes = parse_onnx(request.model.path).graph.node
-    names = [node.name for node in nodes if node.op_type in ("Conv", "ConvTranspose")]
+    names = convolution_names(request.model.path)
     watch = watch_build(trt, progress)
     try:
         with watch.listening():
@@ -90,7 +90,10 @@ def build_with(
         raise stopped.with_traceback(None) from stopped.__cause__
     table = _layers(trt, offers, out, watch, names)
     int8, floats = table.count(names)
-    contract, notes = _described(request, batch, table, watch, int8_convs=int8)
+    contract = request.model.contract
+    if options.calibration_cache is not None:
+        contract = contract.with_changes(precision="int8")  # the model itself is float
+    contract, notes = _described(contract, batch, table, watch, int8_convs=int8)
     return Built(
         contract=contract,
         built_with=f"{trt.__name__} {trt.__version__}",
@@ -224,7 +227,7 @@ def _layers(
 
 
 def _described(
-    request: BuildRequest,
+    contract: Contract,
     batch: BatchRange | None,
     table: LayerTable,
     watch: BuildWatch,
@@ -232,7 +235,6 @@ def _described(
     int8_convs: int,
 ) -> tuple[Contract, tuple[str, ...]]:
     """Return the engine's contract and what the manifest should note."""
-    contract = request.model.contract
     notes = [f"builder warning: {' '.join(text.split())}" for text in dict.fromkeys(watch.warnings)]
     if batch is not None:
         count = batch.minimum if batch.minimum == batch.maximum else 0

@@ -7,12 +7,13 @@ from typing import Annotated
 import typer
 
 from toolkit.cli import (
+    dataset_commands,
     deciding,
     diagnosing,
     machine,
     making,
     measuring,
-    train_command,
+    training,
 )
 
 __all__ = ["app"]
@@ -27,7 +28,7 @@ app = typer.Typer(
 )
 
 for command in (
-    train_command.train,
+    training.train,
     making.import_,
     making.export,
     making.calibrate,
@@ -48,6 +49,7 @@ for command in (
 ):
     app.command(name=command.__name__.rstrip("_"))(command)
 app.add_typer(deciding.ledger)
+app.add_typer(dataset_commands.dataset)
 
 
 def _print_version(wanted: bool) -> None:

@@ -91,7 +91,7 @@ def _explained(log: Path) -> Outcome:
 @verb
 def inspect(
     file: Annotated[
-        Path, typer.Argument(help="An ONNX model, engine, calibration table or TensorRT cache.")
+        Path, typer.Argument(help="An ONNX model, engine, bundle, calibration table or cache.")
     ],
     diff: Annotated[
         Path | None,

@@ -27,6 +27,12 @@ def import_(
     arch: Annotated[str, typer.Option(help="Network of a .pth file.")] = "",
     opset: Annotated[int, typer.Option(help="ONNX opset; TensorRT 8.5 reads up to 17.")] = 20,
     precision: Annotated[str, typer.Option(help="fp32 or fp16.")] = "fp32",
+    target: Annotated[
+        str, typer.Option(help="Lower the opset to the newest one that this device reads.")
+    ] = "",
+    batch: Annotated[
+        int | None, typer.Option(min=1, help="Fix the batch; it is dynamic otherwise.")
+    ] = None,
     preprocess: Annotated[
         str, typer.Option(help="Preprocessing by name, where the source does not carry it.")
     ] = "",
@@ -48,6 +54,8 @@ def import_(
             arch=arch or None,
             opset=opset,
             precision=precision,
+            target=target,
+            batch=batch,
             preprocess=preprocess or None,
             labels=labels,
             progress=progress,
@@ -71,6 +79,12 @@ def export(
     out: Out = Path("model.onnx"),
     opset: Annotated[int, typer.Option(help="ONNX opset; TensorRT 8.5 reads up to 17.")] = 20,
     precision: Annotated[str, typer.Option(help="fp32 or fp16.")] = "fp32",
+    target: Annotated[
+        str, typer.Option(help="Lower the opset to the newest one that this device reads.")
+    ] = "",
+    batch: Annotated[
+        int | None, typer.Option(min=1, help="Fix the batch; it is dynamic otherwise.")
+    ] = None,
     as_json: Json = False,
 ) -> Outcome:
     """Turn a checkpoint into ONNX, checked against PyTorch.
@@ -80,7 +94,15 @@ def export(
     from toolkit.export import export as export_
 
     with drawn(quiet=as_json) as progress:
-        result = export_(checkpoint, out=out, opset=opset, precision=precision, progress=progress)
+        result = export_(
+            checkpoint,
+            out=out,
+            opset=opset,
+            precision=precision,
+            target=target,
+            batch=batch,
+            progress=progress,
+        )
     return Outcome(
         f"{result.model.path}  max |PyTorch - ONNX| {result.max_abs_diff:.2g}",
         {
@@ -199,6 +221,10 @@ def build(
         Path | None, typer.Option(help="Write an archive that builds on a board without network.")
     ] = None,
     jetpack: Annotated[str, typer.Option(help="JetPack of the board, with --bundle.")] = "",
+    adopt: Annotated[
+        Path | None,
+        typer.Option(help="Take in this engine, which was built by hand from the --bundle."),
+    ] = None,
     as_json: Json = False,
 ) -> Outcome:
     """Build the engine of a model for a device, here or over SSH.
@@ -212,7 +238,7 @@ def build(
 
     options = TensorRTOptions(dla_core, timing_cache, compatible_from_text(compatible), guard)
     with drawn(quiet=as_json) as progress:
-        if host or bundle is not None or jetpack:
+        if host or bundle is not None or jetpack or adopt is not None:
             from toolkit.cli.remote_run import build_there
 
             return build_there(
@@ -224,6 +250,7 @@ def build(
                 identity=identity,
                 bundle=bundle,
                 jetpack=jetpack,
+                adopt=adopt,
                 precision=precision,
                 batch=batch or None,
                 workspace_mib=workspace_mib or None,

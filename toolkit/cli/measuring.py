@@ -54,6 +54,15 @@ def live(
         Path | None,
         typer.Option(help="With replay://: note how far the session left this calibration table."),
     ] = None,
+    view: Annotated[
+        str, typer.Option(help="web: a page, its address is printed; terminal: here.")
+    ] = "",
+    view_address: Annotated[
+        str, typer.Option(help="HOST:PORT of the page; port 0: any free one.")
+    ] = "127.0.0.1:8765",
+    print_service: Annotated[
+        bool, typer.Option("--print-service", help="Print a systemd unit for this run, and end.")
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="Where the summary goes.")] = None,
     as_json: Json = False,
 ) -> Outcome:
@@ -78,10 +87,16 @@ def live(
         record=record,
         record_mib=record_mib,
         calibration=calibration,
+        view=view,
+        view_address=view_address,
         out=out,
         as_json=as_json,
     )
-    with drawn(quiet=as_json) as progress:
+    if print_service:
+        from toolkit.cli.live_service import print_service as unit
+
+        return unit(engines, options)
+    with drawn(quiet=as_json or view == "terminal") as progress:
         return run(engines, options, progress=progress)
 
 
@@ -96,6 +111,9 @@ def measure(
     layers: Annotated[
         bool, typer.Option("--layers", help="Time every kernel, too (ONNX Runtime).")
     ] = False,
+    energy: Annotated[
+        bool, typer.Option("--energy", help="Millijoules per inference above idle, too.")
+    ] = False,
     seed: Seed = 0,
     host: Host = "",
     port: Port = 0,
@@ -108,11 +126,18 @@ def measure(
     Example: `edgekit measure model.cpu.onnx model.int8.cpu.onnx --threads 2`
     """
     from toolkit.atomic import check_writable
+    from toolkit.energy_windows import EnergyPlan
+    from toolkit.errors import InputError
     from toolkit.latency import write_latency
     from toolkit.measure import measure as measure_
 
     if out is not None:
         check_writable(out)
+    if host and energy:
+        raise InputError(
+            f"--energy reads the sensors of the machine that Edgekit runs on, not those of {host}.",
+            next_command=f"ssh {host} edgekit measure ENGINE --energy",
+        )
     with drawn(quiet=as_json) as progress:
         if host:
             from toolkit.cli.remote_run import measure_there
@@ -138,6 +163,7 @@ def measure(
                 batch=batch,
                 seed=seed,
                 layers=layers,
+                energy=EnergyPlan() if energy else None,
                 progress=progress,
             )
     if out is not None:
@@ -207,6 +233,10 @@ def compare(
     at_coverage: Annotated[
         float | None, typer.Option(help="Carry over the confidence that answers this share in A.")
     ] = None,
+    corruptions: Annotated[
+        str, typer.Option(help="all, or names with commas: compare under noise, blur, JPEG, too.")
+    ] = "",
+    seed: Seed = 0,
     out: Annotated[Path | None, typer.Option(help="Also write the record, for `report`.")] = None,
     as_json: Json = False,
 ) -> Outcome:
@@ -231,11 +261,15 @@ def compare(
             plan=plan or None,
             at_precision=at_precision,
             at_coverage=at_coverage,
+            corruptions=corruptions.split(","),
+            seed=seed,
             progress=progress,
         )
     if out is not None:
         write_comparison(out, comparison)
-    return Outcome(comparison.line(), comparison.to_dict(), details=comparison.notes)
+    robustness = comparison.robustness
+    details = (*((robustness.line(),) if robustness else ()), *comparison.notes)
+    return Outcome(comparison.line(), comparison.to_dict(), details=details)
 
 
 @verb

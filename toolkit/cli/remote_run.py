@@ -1,4 +1,4 @@
-"""`build --host`, `build --bundle` and `measure --host`: what the commands do over SSH."""
+"""`build --host`, `build --bundle` (`--adopt`) and `measure --host`: what the commands do."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from toolkit.cli.outcome import Outcome
 from toolkit.errors import InputError
 from toolkit.latency import Latency
 from toolkit.progress import ProgressCallback
+from toolkit.remote.adopt import adopt_engine
 from toolkit.remote.build import build_on_device, bundle_for
 from toolkit.remote.bundle import FOLDER
 from toolkit.remote.connection import address_from_text
@@ -30,16 +31,22 @@ def build_there(
     identity: Path | None,
     bundle: Path | None,
     jetpack: str,
+    adopt: Path | None,
     precision: str,
     batch: str | None,
     workspace_mib: int | None,
     options: TensorRTOptions,
     progress: ProgressCallback,
 ) -> Outcome:
-    """Build on `host`, or write `bundle`. Raises InputError for options that do not go together."""
+    """Build on `host`, write `bundle`, or adopt what it built.
+
+    Raises InputError for options that do not go together.
+    """
     if not host and bundle is None:
         raise InputError(
-            f"--jetpack {jetpack} goes with --bundle: elsewhere the device says its own.",
+            f"--jetpack {jetpack} goes with --bundle: elsewhere the device says its own."
+            if adopt is None
+            else f"--adopt {adopt} needs the --bundle it was built from.",
             next_command=f"edgekit build {quoted(model)} --target {target} --bundle FILE.tar.gz",
         )
     where = "--host" if host else "--bundle"
@@ -47,13 +54,24 @@ def build_there(
     foreign += ["--precision"] if precision else []
     foreign += ["--bundle"] if host and bundle else []
     foreign += ["--jetpack"] if host and jetpack else []
-    foreign += ["--out"] if bundle and out else []
+    foreign += ["--out"] if bundle and out and adopt is None else []
+    foreign += ["--adopt"] if host and adopt else []
     if foreign:
         raise InputError(
             f"{foreign[0]} does not go with {where}.",
             next_command=f"edgekit build {quoted(model)} --target {target} {where} "
             f"{host or (quoted(bundle) if bundle else '')}".rstrip(),
         )
+    if bundle is not None and adopt is not None:
+        given = {
+            "--jetpack": bool(jetpack),
+            "--batch": batch is not None,
+            "--workspace-mib": workspace_mib is not None,
+            "--dla-core": options.dla_core is not None,
+        }
+        _check_bundle_decides(given, bundle)
+        engine = adopt_engine(adopt, bundle=bundle, model=model, target=target, out=out)
+        return build_outcome(engine)
     if bundle is not None:
         made = bundle_for(
             model,
@@ -78,7 +96,12 @@ def build_there(
                 "digest": made.digest,
                 "notes": decision["reasons"],
             },
-            details=tuple(decision["reasons"]),
+            details=(
+                *decision["reasons"],
+                "with its output kept as build.log, and verify.sh run after it, bring the folder "
+                f"back: edgekit build {quoted(model)} --target {target} --bundle {quoted(bundle)} "
+                f"--adopt {FOLDER}/model.engine",
+            ),
         )
     engine = build_on_device(
         model,
@@ -91,6 +114,14 @@ def build_there(
         progress=progress,
     )
     return build_outcome(engine)
+
+
+def _check_bundle_decides(given: dict[str, bool], bundle: Path) -> None:
+    for name in (name for name, is_given in given.items() if is_given):
+        raise InputError(
+            f"{name} does not go with --adopt: the bundle says how the engine was built.",
+            next_command=f"edgekit inspect {quoted(bundle)}",
+        )
 
 
 def measure_there(

@@ -17,7 +17,14 @@ from toolkit.preprocess import Preprocess
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["INSTALL_TRAIN", "NETWORKS", "Network", "build_network", "preprocess_of"]
+__all__ = [
+    "INSTALL_TRAIN",
+    "NETWORKS",
+    "Network",
+    "build_network",
+    "learning_rate_of",
+    "preprocess_of",
+]
 
 INSTALL_TRAIN = "pip install 'edgekit[train]'"
 
@@ -27,26 +34,36 @@ _QUARTER = (0.25, 0.25, 0.25)
 
 @dataclass(frozen=True)
 class Network:
-    """`row` ("module:function") builds it for a number of classes; `preprocess` is its input."""
+    """`row` ("module:function") builds it for a number of classes; `preprocess` is its input.
+
+    `learning_rate` is the peak at which it learns with Adam and batches of 32.
+    """
 
     row: str
     preprocess: Preprocess
+    learning_rate: float
 
 
 NETWORKS = {
     "signs-cnn": Network(
         "toolkit.networks.signs_cnn:SignsCnn",
         Preprocess(48, 48, resize_size=48, mean=_HALF, std=_QUARTER),
+        4e-3,
     ),
     "simple-cnn": Network(
         "toolkit.networks.simple_cnn:SimpleCnn",
         Preprocess(224, 224, resize="squash", mean=_HALF, std=_QUARTER),
+        1e-3,
     ),
     "lenet5": Network(
         "toolkit.networks.lenet5:LeNet5",
         Preprocess(32, 32, resize="squash", colour="gray", mean=(0.5,), std=(0.25,)),
+        2e-3,
     ),
 }
+
+_SLOW = ("alexnet", "convnext", "maxvit", "squeezenet", "swin", "vgg", "vit")
+"""Families that a peak of 1e-3 breaks: no batch normalization steadies them."""
 
 _TORCHVISION = "toolkit.networks.torchvision_networks"
 
@@ -76,6 +93,15 @@ def preprocess_of(arch: str) -> Preprocess:
         arch
     )
     return found
+
+
+def learning_rate_of(arch: str, *, pretrained: bool = False) -> float:
+    """Return the peak learning rate that suits `arch`; a lower one where it starts from weights."""
+    if arch in NETWORKS:
+        rate = NETWORKS[arch].learning_rate
+    else:
+        rate = 1e-4 if arch.startswith(_SLOW) and not arch.endswith("_bn") else 1e-3
+    return rate / 4 if pretrained else rate
 
 
 def _check_name(arch: str) -> None:

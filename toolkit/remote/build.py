@@ -14,9 +14,11 @@ from targets.support import decide
 from toolkit.artifacts import Engine, OnnxModel
 from toolkit.atomic import check_writable, write_text
 from toolkit.build import engine_path
+from toolkit.build.options_fit import check_dla_form
 from toolkit.build.request import batch_from_text
 from toolkit.build.suits import check_scheme
 from toolkit.build.workspace import workspace_for
+from toolkit.calibration_pair import cache_of
 from toolkit.errors import BuildError, InputError, RemoteError
 from toolkit.explain import explain_text
 from toolkit.onnx_file import open_model
@@ -54,10 +56,11 @@ def bundle_for(
     for a model that does not suit the target, and TargetError for what cannot work there.
     """
     source, row = open_model(model), get(target)
-    precision = source.contract.precision
     dla = dla_core is not None
+    cache = cache_of(source) if dla else None
+    precision = source.contract.precision if cache is None else "int8"
     decision = decide(row, precision=precision, jetpack=jetpack, dla=dla, backend="trtexec")
-    parts = _parts(source, row, decision, batch, workspace_mib, dla_core)
+    parts = _parts(source, row, decision, batch, workspace_mib, dla_core, cache)
     check_writable(out)
     write_bundle(parts.bundle, out)
     return parts.bundle
@@ -87,6 +90,7 @@ def build_on_device(
     """
     started = time.monotonic()
     source, row = open_model(model), get(target)
+    cache = None if dla_core is None else cache_of(source)
     out = out or engine_path(model, target)
     if out.resolve() == model.resolve():
         raise InputError(
@@ -97,6 +101,9 @@ def build_on_device(
     resume = (
         f"edgekit build {quoted(model)} --target {row.id} --host {word(str(host))} "
         f"--out {quoted(out)}"
+        + (f" --batch {word(batch)}" if batch else "")
+        + (f" --workspace-mib {workspace_mib}" if workspace_mib else "")
+        + (f" --dla-core {dla_core}" if dla_core is not None else "")
     )
     with open_link(
         host, resume=resume, progress=progress, opener=opener, pauses_s=pauses_s, sleep=sleep
@@ -105,13 +112,13 @@ def build_on_device(
         progress(Progress("inspect", 1, 1, device.summary()))
         decision = decide(
             row,
-            precision=source.contract.precision,
+            precision=source.contract.precision if cache is None else "int8",
             jetpack=device.conditions.jetpack,
             tensorrt=device.tensorrt,
             dla=dla_core is not None,
             backend="trtexec",
         )
-        parts = _parts(source, row, decision, batch, workspace_mib, dla_core)
+        parts = _parts(source, row, decision, batch, workspace_mib, dla_core, cache)
         folder = f"{device.folder}/builds/{parts.bundle.digest[:16]}"
         _push(link, device, parts.bundle, folder, progress)
         end = _run(link, f"{folder}/{FOLDER}", progress)
@@ -131,6 +138,7 @@ def _parts(
     batch: str | None,
     workspace_mib: int | None,
     dla_core: int | None,
+    cache: Path | None,
 ) -> BundleParts:
     if decision.where == ANYWHERE:
         raise InputError(
@@ -138,12 +146,14 @@ def _parts(
             next_command=f"edgekit build {quoted(source.path)} --target {row.id}",
         )
     check_scheme(source, row, decision)
+    check_dla_form(source, row, decision, cache)
     return make_bundle(
         source,
         row,
         decision,
         batch=batch_from_text(batch) if batch else None,
         workspace_mib=workspace_mib or workspace_for(row),
+        calibration_cache=cache,
         dla_core=dla_core,
     )
 

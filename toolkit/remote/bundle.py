@@ -31,7 +31,15 @@ from toolkit.golden import Golden, golden_for
 from toolkit.remote.build_script import TrtexecFlags, build_script, flags_for, verify_script
 from toolkit.shell import quoted
 
-__all__ = ["FOLDER", "Bundle", "BundleParts", "make_bundle", "read_bundle", "write_bundle"]
+__all__ = [
+    "FOLDER",
+    "Bundle",
+    "BundleParts",
+    "golden_of",
+    "make_bundle",
+    "read_bundle",
+    "write_bundle",
+]
 
 FOLDER = "edgekit-bundle"
 """The folder that the archive unpacks to."""
@@ -99,6 +107,8 @@ def make_bundle(
         decision, model.contract, batch=batch, workspace_mib=workspace_mib, dla_core=dla_core
     )
     contract = _engine_contract(model.contract, batch)
+    if calibration_cache is not None:
+        contract = contract.with_changes(precision="int8")  # the model itself is float
     golden = _first(golden_for(model), _PICTURES)
     names = {"target": target.id, "version": toolkit.__version__}
     size = model.contract.input_shape[0] or (batch.minimum if batch else 1)
@@ -126,6 +136,19 @@ def make_bundle(
     # As JSON has it: a bundle that was read back is equal.
     description = json.loads(json.dumps(description))
     return BundleParts(Bundle(description, files), contract, golden, flags)
+
+
+def golden_of(
+    model: OnnxModel, contract: Contract, *, batch: int, files: Mapping[str, bytes]
+) -> Golden | None:
+    """Return the pictures in a bundle of `model` with what they must give; None for other ones.
+
+    `contract` is the engine's, `files` are the bundle's, and so is `batch`, its golden batch.
+    """
+    golden = _first(golden_for(model), _PICTURES)
+    pieces = enumerate(_pieces(golden, contract, batch))
+    same = all(files.get(f"golden/{number}.bin") == piece.tobytes() for number, piece in pieces)
+    return golden if same else None
 
 
 def write_bundle(bundle: Bundle, path: Path) -> str:

@@ -21,8 +21,9 @@ from toolkit.artifacts import (
 from toolkit.atomic import replace_file
 from toolkit.build.inspector_layers import layers_from_inspector
 from toolkit.build.layer_table import LayerTable
+from toolkit.calibration_pair import ranges_note
 from toolkit.errors import RemoteError
-from toolkit.onnx_file import parse_onnx
+from toolkit.onnx_file import convolution_names
 from toolkit.progress import ProgressCallback
 from toolkit.remote.bundle import BundleParts
 from toolkit.remote.connection import Connection
@@ -76,6 +77,7 @@ def pull_engine(
             done.parts.contract,
             batch=batch,
             name=str(done.model.path),
+            implicit=done.parts.flags.calibration_cache,
         )
     )
     conditions = link.step(lambda there: _conditions(there, done.device, root))
@@ -107,12 +109,7 @@ def _conditions(there: Connection, device: Device, root: str) -> Conditions:
 
 def _layers(there: Connection, done: Finished) -> LayerTable:
     answer = there.run(f"cat {quote(f'{done.folder}/layers.json')}")
-    return layers_from_inspector(answer.text, convolutions=_convolutions(done.model))
-
-
-def _convolutions(model: OnnxModel) -> list[str]:
-    nodes = parse_onnx(model.path).graph.node
-    return [node.name for node in nodes if node.op_type in ("Conv", "ConvTranspose")]
+    return layers_from_inspector(answer.text, convolutions=convolution_names(done.model.path))
 
 
 def _notes(
@@ -122,8 +119,10 @@ def _notes(
     cuts = f"the connection was cut {link.cuts} times" if link.cuts else ""
     unknown = "" if layers.rows else "the builder named no layers: what runs in Int8 is unknown"
     log = read_build_log(done.end.log)
+    cache = done.parts.bundle.files.get("calibration.cache")
     return (
         *done.decision.reasons,
+        *(() if cache is None else (ranges_note(cache),)),
         *done.device.warnings,
         *(f"builder warning: {warning}" for warning in log.warnings),
         golden,
@@ -140,14 +139,14 @@ def _manifest(
     engine: Path,
     started_s: float,
 ) -> Manifest:
-    int8, floats = layers.count(_convolutions(done.model))
+    int8, floats = layers.count(convolution_names(done.model.path))
     log: BuildLog = read_build_log(done.end.log)
     return Manifest(
         engine_digest=digest_of_file(engine),
         onnx_digest=done.model.digest,
         target=done.device.target.id,
         backend="tensorrt",
-        precision=done.model.contract.precision,
+        precision=done.parts.contract.precision,
         contract=done.parts.contract.to_dict(),
         built_with=f"tensorrt {done.device.tensorrt}",
         built_on=log.device or conditions.gpu or conditions.machine or done.device.target.name,

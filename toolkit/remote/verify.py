@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from shlex import quote
 from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
 
+from toolkit.build.golden_note import golden_note
 from toolkit.contract import Contract
-from toolkit.errors import BuildError, InputError
+from toolkit.errors import InputError
 from toolkit.golden import Golden, verify
 from toolkit.remote.connection import Connection, ask
 from toolkit.remote.trtexec import output_from_json, read_build_log
 from toolkit.shell import quoted
 
-__all__ = ["check_answers_there"]
+__all__ = ["check_answers_there", "judge_answers"]
 
 _VERIFY_S = 600.0  # trtexec starts once for each picture
 
@@ -59,9 +61,11 @@ def check_answers_there(
     *,
     batch: int,
     name: str,
+    implicit: bool = False,
 ) -> str:
     """Run verify.sh in `folder` and return the manifest's note: how the answers compare.
 
+    `implicit`: INT8 comes from a calibration cache, so that the figure is only reported.
     Where trtexec cannot run the inputs the note says that they were not verified, and why. Raises
     BuildError when the engine answers something else than its graph, ConnectionError when cut.
     """
@@ -74,22 +78,27 @@ def check_answers_there(
         ask(connection, f"cat {quote(f'{folder}/golden/{n}.json')}", what="show the golden outputs")
         for n in numbers
     ]
+    return judge_answers(texts, golden, contract, batch=batch, name=name, implicit=implicit)
+
+
+def judge_answers(
+    texts: Sequence[str],
+    golden: Golden,
+    contract: Contract,
+    *,
+    batch: int,
+    name: str,
+    implicit: bool,
+) -> str:
+    """Return the manifest's note on `texts`, what trtexec's --exportOutput wrote for each batch.
+
+    `implicit`: INT8 comes from a calibration cache. Raises BuildError when the engine answers
+    wrongly, InputError when a text holds no logits or too few.
+    """
     sized = contract.with_changes(input_shape=(batch, *contract.input_shape[1:]))
     session = _Answered(sized, name, [_logits(text, name) for text in texts])
-    report = verify(session, golden)
-    if not report.passed:
-        raise BuildError(
-            f"The engine of {name} does not compute what its graph says: {report.sqnr_db:.1f} dB "
-            f"against the float evaluation ({report.required_db:.1f} needed), "
-            f"{'equal' if report.top1_equal else 'other'} winners.",
-            next_command=f"edgekit inspect {quoted(name)}",
-        )
-    against = report.against_fp32_sqnr_db
-    return (
-        f"golden inputs ({len(golden.images)}, on the device): {report.sqnr_db:.1f} dB against "
-        f"its own graph in float ({report.required_db:.1f} needed)"
-        + ("" if against is None else f", {against:.1f} dB against FP32")
-    )
+    what = f"golden inputs ({len(golden.images)}, on the device)"
+    return golden_note(verify(session, golden), model=name, implicit=implicit, what=what)
 
 
 def _logits(text: str, name: str) -> NDArray[np.float32]:

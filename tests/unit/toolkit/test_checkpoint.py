@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import pickle
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -171,3 +172,33 @@ def test_counters_that_old_files_lack_are_not_missing() -> None:
     network = build_network("signs-cnn", 3)
     state = {n: v for n, v in network.state_dict().items() if "num_batches" not in n}
     load_weights(network, state, arch="signs-cnn", where="old.pth")
+
+
+@pytest.mark.parametrize(
+    ("values", "part"),
+    [
+        ({"a": 1}, ""),
+        ({"ema": {"a": 1}}, "ema"),
+        ({"ema": {"module": {"a": 1}, "decay": 0.9}}, "ema.module"),
+        ({"state_dict_ema": {"a": 1}, "state_dict": {"a": 2}}, "state_dict, not state_dict_ema"),
+        (
+            {"model": {"a": 2}, "model_ema": {"n_averaged": 5, "module.a": 1}},
+            "model, not model_ema",
+        ),
+        ({"model_ema": {"n_averaged": 5, "module.a": 1}}, "model_ema"),
+    ],
+)
+def test_the_part_of_the_file_that_was_taken_is_stated(
+    tmp_path: Path, values: dict[str, Any], part: str
+) -> None:
+    def tensors(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: tensors(inner) for key, inner in value.items()}
+        return torch.tensor(value)
+
+    torch.save(tensors(values), tmp_path / "a.pth")
+    found = read_weights(tmp_path / "a.pth")
+    assert found.part == part
+    assert {name: int(value) for name, value in found.state.items()} == {
+        "a": 2 if part.startswith(("model,", "state_dict,")) else 1
+    }

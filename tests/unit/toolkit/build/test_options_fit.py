@@ -81,6 +81,17 @@ def test_the_dla_refuses_fp32_and_qdq() -> None:
         check(AGX, TensorRTOptions(dla_core=0), "int8")
 
 
+def test_a_cache_is_refused_where_the_dla_reads_qdq() -> None:
+    row, cache = get(AGX), Path("m.dla.cache")
+    decision = decide(row, precision="int8", dla=True)
+    options = TensorRTOptions(dla_core=0)
+    check_options(FP16, row, decision, options, calibration_cache=cache)
+    newer = replace(decision, form="qdq-strongly-typed", tensorrt="11.1", jetpack=None)
+    with pytest.raises(InputError, match=r"takes INT8 from Q/DQ and not from m\.dla\.cache") as no:
+        check_options(FP16, row, newer, options, calibration_cache=cache)
+    assert no.value.next_command.endswith(f"--target {AGX} --dla")
+
+
 @pytest.mark.parametrize(
     ("target", "word", "reason"),
     [(AGX, "hardware", "does not offer them on JetPack"), ("t4", "same-sm", "begin with Ampere")],

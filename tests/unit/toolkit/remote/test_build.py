@@ -11,7 +11,9 @@ import pytest
 
 from tests.doubles.ssh_device import SshDevice, trust
 from tests.unit.toolkit.onnx_graphs import contract, quantized_classifier
+from tests.unit.toolkit.picture_folders import write_classes
 from toolkit.artifacts import Engine, manifest_path, open_engine_file
+from toolkit.calibrate import calibrate
 from toolkit.errors import BuildError, EdgekitError, ForeignEngineError, RemoteError
 from toolkit.onnx_file import write_onnx
 from toolkit.progress import Progress
@@ -323,3 +325,21 @@ def eventually(holds: Callable[[], bool], seconds: float = 5.0) -> bool:
     while not holds() and time.monotonic() < end:
         threading.Event().wait(0.05)
     return holds()
+
+
+def test_int8_for_the_dla_is_built_from_the_pair_and_only_compared_with_fp32(
+    device: SshDevice, model: Path
+) -> None:
+    images = write_classes(model.parent / "train", dict.fromkeys(contract().ids, 4))
+    nx = "jetson-orin-nx-16gb"
+    calibrate(model, images=images, effort="fast", target=nx, jetpack="6.2", dla=True)
+    tree = device.root / "proc" / "device-tree" / "compatible"
+    tree.write_text("nvidia,p3768-0000+p3767-0000\0nvidia,p3767-0000\0nvidia,tegra234\0")
+    engine = build(device, model.with_name("model.dla.onnx"), target=nx, dla_core=0)
+    manifest = engine.manifest
+    assert (manifest.precision, engine.contract.precision) == ("int8", "int8")
+    assert manifest.flags == ("INT8", "FP16", "GPU_FALLBACK", "DLA_CORE_0")
+    log = engine.path.with_name(f"{engine.path.name}.build.log").read_text()
+    assert "--useDLACore=0 --allowGPUFallback --int8 --fp16 --calib=calibration.cache" in log
+    assert any("dB against the float model, " in note for note in manifest.notes)
+    assert any("calibration cache written for TensorRT 10.3.0" in n for n in manifest.notes)

@@ -1,17 +1,14 @@
 from __future__ import annotations
 
 import io
-import os
-import subprocess
-import sys
 import tarfile
 from pathlib import Path
 
 import pytest
 
 from targets import TargetError
-from tests.doubles.ssh_device import STAND_IN
 from tests.unit.toolkit.onnx_graphs import contract, quantized_classifier
+from tests.unit.toolkit.remote.board import run, unpacked
 from toolkit.errors import InputError, SchemeError
 from toolkit.onnx_file import write_onnx
 from toolkit.remote.build import bundle_for
@@ -27,27 +24,6 @@ def int8(tmp_path: Path) -> Path:
     made = contract(precision="int8", scheme="tensorrt-8", calibration="0" * 64)
     write_onnx(quantized_classifier(opset=17), path, made)
     return path
-
-
-def unpacked(bundle: Path, folder: Path) -> Path:
-    folder.mkdir()
-    subprocess.run(["tar", "-xzf", str(bundle), "-C", str(folder)], check=True)
-    return folder / FOLDER
-
-
-def run(script: Path, version: str, tmp_path: Path) -> subprocess.CompletedProcess[str]:
-    """Run a script of the bundle with sh, where nothing but a stand-in trtexec is installed."""
-    trtexec = tmp_path / "trtexec"
-    trtexec.write_text(f'#!/bin/sh\nexec {sys.executable} {STAND_IN} {version} 0 fine "$@"\n')
-    trtexec.chmod(0o755)
-    return subprocess.run(
-        ["sh", str(script)],
-        env={"PATH": "/usr/bin:/bin", "TRTEXEC": str(trtexec), "HOME": os.environ["HOME"]},
-        cwd="/",
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 def test_equal_inputs_give_equal_bytes(tmp_path: Path, int8: Path) -> None:

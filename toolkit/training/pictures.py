@@ -1,9 +1,10 @@
-"""The pictures of a training folder as shuffled batches, decoded once when they fit in memory."""
+"""The pictures of a training folder in batches, decoded once when they fit in memory."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from toolkit.preprocess import Preprocess
 from toolkit.progress import Progress, ProgressCallback
 from toolkit.shell import quoted
 
-__all__ = ["Pictures", "open_pictures", "open_splits"]
+__all__ = ["Pictures", "batches_of", "open_pictures", "open_splits"]
 
 _CACHE_BYTES = 1 << 30
 _TRAIN_NAMES = ("train", "train_data")
@@ -32,20 +33,35 @@ class Pictures:
     threads: int
     cache: NDArray[np.uint8] | None
 
-    def batches(
-        self, order: Sequence[int], batch_size: int
-    ) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]:
-        """Yield pixels, uint8 (n, H, W, C), with labels, int64 (n,), in the given order."""
-        labels = np.asarray([image.label for image in self.images], dtype=np.int64)
-        indices = np.asarray(order, dtype=np.int64)
-        chunks = np.split(indices, range(batch_size, len(indices), batch_size))
+    @property
+    def count(self) -> int:
+        """Return the number of pictures."""
+        return len(self.images)
+
+    @cached_property
+    def labels(self) -> NDArray[np.int64]:
+        """Return the label of every picture, (n,)."""
+        return np.asarray([image.label for image in self.images], dtype=np.int64)
+
+    def read(self, batches: Sequence[NDArray[np.int64]]) -> Iterator[NDArray[np.uint8]]:
+        """Yield the pixels, uint8 (n, H, W, C), of each batch of picture numbers."""
         if self.cache is not None:
-            for chunk in chunks:
-                yield self.cache[chunk], labels[chunk]
+            for batch in batches:
+                yield self.cache[batch]
             return
-        pixels = _pixels([self.images[i] for i in order], self.preprocess, batch_size, self.threads)
-        for chunk in chunks:
-            yield np.stack([next(pixels) for _ in chunk]), labels[chunk]
+        wanted = [self.images[index] for batch in batches for index in batch]
+        ahead = max((len(batch) for batch in batches), default=1)
+        pixels = _pixels(wanted, self.preprocess, ahead, self.threads)
+        for batch in batches:
+            yield np.stack([next(pixels) for _ in batch])
+
+
+def batches_of(order: NDArray[np.int64], batch_size: int) -> list[NDArray[np.int64]]:
+    """Return `order` cut into as few batches of at most `batch_size` as can be, of like sizes.
+
+    In a small last batch each picture would count for more, and might not go round the workers.
+    """
+    return np.array_split(order, -(-len(order) // batch_size))
 
 
 def open_splits(data: Path) -> tuple[ImageFolder, ImageFolder]:

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from tests.unit.toolkit.picture_folders import write_classes
-from toolkit import training_pictures
 from toolkit.datasets.folder import open_folder
 from toolkit.errors import InputError, LabelsError
 from toolkit.images import read_image
 from toolkit.preprocess import Preprocess
 from toolkit.progress import Progress, silent
-from toolkit.training_pictures import Pictures, open_pictures, open_splits
+from toolkit.training import pictures as training_pictures
+from toolkit.training.pictures import Pictures, batches_of, open_pictures, open_splits
 
 PREPROCESS = Preprocess(8, 8, resize_size=9)
 
@@ -67,12 +67,23 @@ def test_batches_follow_the_order_whether_kept_in_memory_or_not(
     monkeypatch.setattr(training_pictures, "_CACHE_BYTES", limit)
     found = pictures(data(tmp_path) / "train")
     assert (found.cache is None) == (limit == 0)
-    order = [5, 0, 3, 1]
-    got = list(found.batches(order, 3))
-    assert [len(labels) for _, labels in got] == [3, 1]
-    expected = [PREPROCESS.pixels(read_image(found.images[i].path)) for i in order]
-    assert np.array_equal(np.concatenate([pixels for pixels, _ in got]), np.stack(expected))
-    assert np.concatenate([labels for _, labels in got]).tolist() == [2, 0, 1, 0]
+    batches = batches_of(np.array([5, 0, 3, 1]), 3)
+    got = list(found.read(batches))
+    assert [len(pixels) for pixels in got] == [2, 2]
+    expected = [PREPROCESS.pixels(read_image(found.images[i].path)) for i in (5, 0, 3, 1)]
+    assert np.array_equal(np.concatenate(got), np.stack(expected))
+    assert found.labels[np.concatenate(batches)].tolist() == [2, 0, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("count", "size", "sizes"), [(7, 3, [3, 2, 2]), (6, 3, [3, 3]), (1, 3, [1]), (33, 32, [17, 16])]
+)
+def test_batches_are_as_few_as_can_be_and_of_like_sizes(
+    count: int, size: int, sizes: list[int]
+) -> None:
+    batches = batches_of(np.arange(count), size)
+    assert [len(batch) for batch in batches] == sizes
+    assert np.concatenate(batches).tolist() == list(range(count))
 
 
 def test_reading_reports_its_progress(tmp_path: Path) -> None:
