@@ -7,7 +7,7 @@ from pathlib import Path
 
 from toolkit.artifacts import OnnxModel
 from toolkit.atomic import check_writable
-from toolkit.float_model import check_options, write_float_model
+from toolkit.float_model import opset_for, write_float_model
 from toolkit.lazy import load
 from toolkit.networks import INSTALL_TRAIN
 from toolkit.progress import ProgressCallback, silent
@@ -30,14 +30,17 @@ def export(
     out: Path,
     opset: int = 20,
     precision: str = "fp32",
+    target: str = "",
+    batch: int | None = None,
     progress: ProgressCallback = silent,
 ) -> ExportResult:
-    """Write the network of `checkpoint` to `out`, with a dynamic batch, checked against PyTorch.
+    """Write the network of `checkpoint` to `out`, checked against PyTorch.
 
+    The batch is dynamic unless `batch` fixes it; `target` lowers the opset to what it reads.
     Raises CheckpointError for a file `edgekit train` did not write, ModelError when the graph
-    cannot be exported or computes something else, InputError for an impossible option.
+    cannot be exported or computes something else, InputError for an impossible option, TargetError.
     """
-    check_options(opset=opset, precision=precision)
+    opset = opset_for(target, opset=opset, precision=precision)
     check_writable(out)
     open_checkpoint = load(
         "toolkit.sources.checkpoint_source:open_checkpoint",
@@ -45,5 +48,5 @@ def export(
         install=INSTALL_TRAIN,
     )
     found: Imported = open_checkpoint(Request(name=str(checkpoint), opset=opset, progress=progress))
-    model = write_float_model(found, out=out, precision=precision, progress=progress)
+    model = write_float_model(found, out=out, precision=precision, batch=batch, progress=progress)
     return ExportResult(model, found.max_abs_diff)

@@ -7,15 +7,17 @@ from pathlib import Path
 import onnx
 
 from calibration.precision import fp16_model
+from targets import decide, get
 from toolkit.artifacts import OnnxModel
 from toolkit.contract import Contract
 from toolkit.errors import InputError
+from toolkit.onnx_batch import fix_batch
 from toolkit.onnx_file import signature_of, write_onnx
 from toolkit.progress import Progress, ProgressCallback, silent
 from toolkit.sample_inputs import sample_inputs
 from toolkit.sources import Imported
 
-__all__ = ["OPSETS", "check_options", "write_float_model"]
+__all__ = ["OPSETS", "check_options", "opset_for", "write_float_model"]
 
 OPSETS = range(17, 21)
 """17 is what TensorRT 8.5 reads, 20 what TensorRT 10 and later and ONNX Runtime read."""
@@ -42,17 +44,43 @@ def check_options(*, opset: int, precision: str) -> None:
         )
 
 
+def opset_for(target: str, *, opset: int, precision: str) -> int:
+    """Return `opset`, or the newest one that the runtime of `target` reads if that is lower.
+
+    Raises TargetError for an unknown device, InputError for one that reads no opset we write and
+    for options that `check_options` refuses.
+    """
+    check_options(opset=opset, precision=precision)
+    if not target:
+        return opset
+    newest = decide(get(target), precision=precision).opset
+    if newest < OPSETS[0]:
+        raise InputError(
+            f"{target} reads ONNX up to opset {newest}, and {OPSETS[0]} is the lowest that can be "
+            "written.",
+            next_command="edgekit targets",
+        )
+    return min(opset, newest)
+
+
 def write_float_model(
-    found: Imported, *, out: Path, precision: str = "fp32", progress: ProgressCallback = silent
+    found: Imported,
+    *,
+    out: Path,
+    precision: str = "fp32",
+    batch: int | None = None,
+    progress: ProgressCallback = silent,
 ) -> OnnxModel:
-    """Write `found` to `out`, atomically, with its contract.
+    """Write `found` to `out`, atomically, with its contract; `batch` fixes a dynamic batch.
 
     FP16 keeps the input and output in float32, and in float whatever would overflow on generated
     pictures. Raises ModelError, MachineError, and calibration.CalibrationError.
     """
     model = found.model
+    if batch is not None:
+        model = fix_batch(model, batch, where=out.name)
     if precision == "fp16" and found.precision != "fp16":
-        model = _fp16(found, progress)
+        model = _fp16(model, found, progress)
     progress(Progress("write", 0, 1, out.name))
     signature = signature_of(model, where=out)
     contract = Contract(
@@ -71,11 +99,13 @@ def write_float_model(
     return written
 
 
-def _fp16(found: Imported, progress: ProgressCallback) -> onnx.ModelProto:
+def _fp16(
+    float_model: onnx.ModelProto, found: Imported, progress: ProgressCallback
+) -> onnx.ModelProto:
     step = "convert to FP16"
     progress(Progress(step, 0, 1))
-    batch = signature_of(found.model, where=Path(found.source)).input_shape[0] or 2
+    batch = signature_of(float_model, where=Path(found.source)).input_shape[0] or 2
     inputs = [sample_inputs(found.preprocess, batch, seed=seed) for seed in range(4)]
-    model, notes = fp16_model(found.model, batches=inputs)
+    model, notes = fp16_model(float_model, batches=inputs)
     progress(Progress(step, 1, 1, f"{len(notes)} remarks: {notes[0]}" if notes else ""))
     return model

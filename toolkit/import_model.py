@@ -9,7 +9,7 @@ from pathlib import Path
 from toolkit.artifacts import OnnxModel
 from toolkit.atomic import check_writable
 from toolkit.errors import InputError
-from toolkit.float_model import check_options, write_float_model
+from toolkit.float_model import opset_for, write_float_model
 from toolkit.lazy import load
 from toolkit.progress import ProgressCallback, silent
 from toolkit.shell import quoted
@@ -34,6 +34,8 @@ def import_model(
     arch: str | None = None,
     opset: int = 20,
     precision: str = "fp32",
+    target: str = "",
+    batch: int | None = None,
     preprocess: str | None = None,
     labels: Path | None = None,
     progress: ProgressCallback = silent,
@@ -43,9 +45,10 @@ def import_model(
     `source` is torchvision:NAME[@WEIGHTS], timm:NAME[@WEIGHTS], file.pth (with `arch`), file.pt2
     or file.onnx. `preprocess` (a name or a .json file) and `labels` (a text file, or "imagenet")
     replace what the source states; a source that states no preprocessing needs it. `precision` is
-    "fp32" or "fp16". Raises InputError and its kinds, MissingDependencyError.
+    "fp32" or "fp16". `target` lowers the opset to what its runtime reads; `batch` fixes a dynamic
+    batch. Raises InputError and its kinds, TargetError, MissingDependencyError.
     """
-    check_options(opset=opset, precision=precision)
+    opset = opset_for(target, opset=opset, precision=precision)
     check_writable(out)
     kind, name, weights = _parse(source)
     open_source: Callable[[Request], Imported] = load(
@@ -62,7 +65,7 @@ def import_model(
             progress=progress,
         )
     )
-    return write_float_model(found, out=out, precision=precision, progress=progress)
+    return write_float_model(found, out=out, precision=precision, batch=batch, progress=progress)
 
 
 def _parse(source: str) -> tuple[str, str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolkit.datasets.imagenet import imagenet_classes
+from toolkit.datasets.synsets import imagenet_classes
 from toolkit.errors import LabelsError
 from toolkit.shell import quoted
 

@@ -85,6 +85,12 @@ def parse_onnx(path: Path) -> onnx.ModelProto:
     return _parse(_read(path), where=path)
 
 
+def convolution_names(path: Path) -> list[str]:
+    """Return the names of the convolutions in `path`, which builders' layers refer to."""
+    nodes = parse_onnx(path).graph.node
+    return [node.name for node in nodes if node.op_type in ("Conv", "ConvTranspose")]
+
+
 def open_model(path: Path) -> OnnxModel:
     """Return the record of an ONNX file that carries a deployment contract.
 

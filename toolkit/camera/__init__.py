@@ -14,10 +14,15 @@ from toolkit.lazy import load
 __all__ = ["CAMERAS", "ORIGINS", "Camera", "Frame", "Status", "open_camera"]
 
 CAMERAS = {
+    "csi": "toolkit.camera.gstreamer:open_csi",
     "file": "toolkit.camera.file:open_file",
+    "gst": "toolkit.camera.gstreamer:open_gstreamer",
     "http": "toolkit.camera.http:open_http",
     "images": "toolkit.camera.images:open_images",
+    "replay": "toolkit.camera.replay:open_replay",
+    "rtsp": "toolkit.camera.rtsp:open_rtsp",
     "synthetic": "toolkit.camera.synthetic:open_synthetic",
+    "v4l2": "toolkit.camera.v4l2:open_v4l2",
 }
 """Scheme -> what opens it: `open_*(uri: CameraUri, *, paced, clock)`, a context manager."""
 

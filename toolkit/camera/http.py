@@ -8,7 +8,6 @@ each time; meanwhile there is no frame in time.
 from __future__ import annotations
 
 import http.client
-import io
 import threading
 import urllib.error
 import urllib.request
@@ -17,32 +16,29 @@ from contextlib import contextmanager
 from typing import IO
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-import cv2
-import numpy as np
-from PIL import Image
-
-from toolkit.camera.frame import Camera, Frame, Status, bgr_from
+from toolkit.camera.frame import Camera, Frame, Status
 from toolkit.camera.mjpeg import Part, boundary_from, parts
+from toolkit.camera.newest import next_pause_s
 from toolkit.camera.uri import CameraUri
 from toolkit.clock import Clock
 from toolkit.errors import CameraError
 from toolkit.frame_slot import FrameSlot
-from toolkit.images import MAX_PIXELS
 from toolkit.shell import quoted
 
 __all__ = ["HttpCamera", "open_http"]
 
 _CONNECT_S = 5.0
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.25, 8.0
 _PIECE_BYTES = 1 << 16
-_JPEG_END = b"\xff\xd9"
 
 
 class HttpCamera:
     """The newest picture of a Motion JPEG stream; `index` counts those that newer ones replaced."""
 
     def __init__(self, uri: str, source: _Source, clock: Clock) -> None:
+        from toolkit.camera.jpeg import bgr_from_jpeg  # with OpenCV: only a camera needs it
+
         self.uri = uri
+        self._decode = bgr_from_jpeg
         self.reconnects = 0
         self._source = source
         self._clock = clock
@@ -60,7 +56,7 @@ class HttpCamera:
         if item is None:
             return Status.END if self._newest.exhausted else Status.TIMED_OUT
         index, part = item
-        image = _decode(part.body)
+        image = self._decode(part.body)
         if image is None:
             return Status.DAMAGED
         return Frame(image, index, part.arrived_s, "arrival")
@@ -84,7 +80,7 @@ class HttpCamera:
                     return  # the closing boundary: the sender is done
                 except (OSError, http.client.HTTPException):
                     self.reconnects += 1
-                pause_s = min(max(2 * pause_s, _FIRST_PAUSE_S), _LONGEST_PAUSE_S)
+                pause_s = next_pause_s(pause_s)
         except BaseException as error:
             self._error = error  # raised by `read`
         finally:
@@ -184,18 +180,3 @@ def open_http(uri: CameraUri, *, paced: bool, clock: Clock) -> Iterator[Camera]:
         yield camera
     finally:
         camera.close()
-
-
-def _decode(body: bytes) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]] | None:
-    # OpenCV paints over what is missing: only a picture with its end is whole.
-    if _JPEG_END not in body[-64:]:
-        return None
-    try:
-        with Image.open(io.BytesIO(body), formats=("JPEG",)) as picture:  # reads the header only
-            if picture.width * picture.height > MAX_PIXELS:
-                return None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        return None
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    image = cv2.imdecode(np.frombuffer(body, np.uint8), flags)
-    return None if image is None else bgr_from(np.asarray(image, dtype=np.uint8))

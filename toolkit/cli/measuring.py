@@ -26,7 +26,10 @@ def live(
     ],
     camera: Annotated[
         str,
-        typer.Option(help="file://clip.avi, images://DIR, synthetic://640x480@30, replay://DIR."),
+        typer.Option(
+            help="v4l2:///dev/video0, csi://0, rtsp://HOST/PATH, http://HOST/PATH, gst://PIPELINE, "
+            "file://clip.avi, images://DIR, synthetic://640x480@30, replay://DIR."
+        ),
     ],
     frames: Annotated[int, typer.Option(min=0, help="Stop after so many; 0: until it ends.")] = 0,
     threads: Annotated[

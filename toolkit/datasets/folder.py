@@ -1,4 +1,7 @@
-"""A data set of one folder per class, read in constant memory: DIR/CLASS/*.jpg."""
+"""A data set of one folder per class, read in constant memory: DIR/CLASS/*.jpg.
+
+A flat folder of pictures is taken too, where ImageNet's list of their classes lies beside it.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.contract import Contract
+from toolkit.datasets.class_list import CLASS_LISTS, find_class_list
 from toolkit.datasets.decode import decoded
 from toolkit.errors import InputError, LabelsError
 from toolkit.images import IMAGE_SUFFIXES
@@ -21,6 +25,8 @@ from toolkit.preprocess import Preprocess
 from toolkit.shell import quoted
 
 __all__ = ["ImageFolder", "LabelledImage", "batches", "folder_of_classes", "open_folder", "select"]
+
+_SPLITS = frozenset({"test", "test_data", "train", "train_data", "val", "valid", "validation"})
 
 
 @dataclass(frozen=True)
@@ -33,7 +39,7 @@ class LabelledImage:
 
 @dataclass(frozen=True)
 class ImageFolder:
-    """The pictures of a data set, in the order of their paths.
+    """The pictures of a data set, in the order of their classes' names and their paths.
 
     `classes` are the labels in the order of the logits: the model's, when a contract was given
     (some may have no picture here), else the folder names in sorted order.
@@ -49,19 +55,21 @@ class ImageFolder:
 def open_folder(root: Path, *, contract: Contract | None = None) -> ImageFolder:
     """Return what lies in `root`/CLASS/, labelled by the model's `contract` if one is given.
 
-    Folder names are matched to the contract's ids (synsets) first, then to its labels. Raises
+    Folder names are matched to the contract's ids (synsets) first, then to its labels. In a flat
+    folder a list of classes (see `find_class_list`) stands for the folder names. Raises
     InputError when `root` is missing, has no class folders or pictures, an empty class or, without
     a contract, a single class; LabelsError when names do not match or differ only by case.
     """
     if contract is not None:
         return folder_of_classes(root, ids=contract.ids, labels=contract.labels)
-    names = _class_names(root)
+    names, listed = _classes(root)
     if len(names) == 1:
         raise InputError(
             f"{root} has one class folder ({names[0]}): a classifier needs at least two.",
             next_command=f"ls {quoted(root)}",
         )
-    return _folder(root, dict(zip(names, range(len(names)), strict=True)), classes=names)
+    labels = dict(zip(names, range(len(names)), strict=True))
+    return _folder(root, labels, classes=names, listed=listed)
 
 
 def folder_of_classes(root: Path, *, ids: Sequence[str], labels: Sequence[str]) -> ImageFolder:
@@ -69,8 +77,9 @@ def folder_of_classes(root: Path, *, ids: Sequence[str], labels: Sequence[str]) 
 
     The errors are those of `open_folder`; a single class is accepted.
     """
-    names = _class_names(root)
-    return _folder(root, _match(root, names, ids, labels), classes=tuple(labels))
+    names, listed = _classes(root)
+    found = _match(root, names, ids, labels)
+    return _folder(root, found, classes=tuple(labels), listed=listed)
 
 
 def select(folder: ImageFolder, n: int, *, seed: int) -> tuple[LabelledImage, ...]:
@@ -127,20 +136,50 @@ def batches(
         yield np.stack(inputs), np.asarray(labels, dtype=np.int64)
 
 
-def _class_names(root: Path) -> tuple[str, ...]:
+def _classes(root: Path) -> tuple[tuple[str, ...], dict[str, list[Path]]]:
+    """Return the names of the classes, and in a flat folder the pictures of each."""
     if not root.is_dir():
         what = "is a file, not a folder" if root.exists() else "does not exist"
         raise InputError(f"{root} {what}.", next_command=f"ls -l {quoted(root.parent)}")
     entries = [entry for entry in root.iterdir() if not entry.name.startswith(".")]
     names = sorted(entry.name for entry in entries if entry.is_dir())
     if not names:
-        loose = sum(_is_picture(entry.name) for entry in entries)
+        listed = _listed(root, sorted(entry for entry in entries if _is_picture(entry.name)))
+        return tuple(sorted(listed)), listed
+    if len(names) > 1 and _SPLITS.issuperset(names):
+        raise InputError(
+            f"{root} holds the parts {', '.join(names)} of a data set, not its classes: name one.",
+            next_command=f"ls {quoted(root / names[-1])}",
+        )
+    _check_case(root, names)
+    return tuple(names), {}
+
+
+def _listed(root: Path, pictures: list[Path]) -> dict[str, list[Path]]:
+    """Return the pictures of a flat folder by the class that a list gives them."""
+    found = find_class_list(root) if pictures else None
+    if found is None:
         raise InputError(
             f"{root} has no class folders"
-            + (f" ({loose} pictures lie in it directly)" if loose else "")
-            + ": expected one folder per class, such as DIR/stop/0001.jpg.",
+            + (f" ({len(pictures)} pictures lie in it directly)" if pictures else "")
+            + ": expected one folder per class, such as DIR/stop/0001.jpg"
+            + (f", or near it one of {', '.join(CLASS_LISTS)}." if pictures else "."),
             next_command=f"ls {quoted(root)}",
         )
+    listed: dict[str, list[Path]] = defaultdict(list)
+    unlisted = [picture for picture in pictures if picture.stem not in found.synsets]
+    if unlisted:
+        raise LabelsError(
+            f"{len(unlisted)} of {len(pictures)} pictures in {root} have no class in {found.path} "
+            f"({unlisted[0].name} is one).",
+            next_command=f"head {quoted(found.path)}",
+        )
+    for picture in pictures:
+        listed[found.synsets[picture.stem]].append(picture)
+    return dict(listed)
+
+
+def _check_case(root: Path, names: Sequence[str]) -> None:
     folded: dict[str, str] = {}
     for name in names:
         other = folded.setdefault(name.casefold(), name)
@@ -150,7 +189,6 @@ def _class_names(root: Path) -> tuple[str, ...]:
                 "on other machines they would be one class.",
                 next_command=f"mv {quoted(root / name)} {quoted(root / 'NEW_NAME')}",
             )
-    return tuple(names)
 
 
 def _match(
@@ -202,11 +240,18 @@ def _unmatched(root: Path, unknown: list[str], total: int, known: list[str]) -> 
     )
 
 
-def _folder(root: Path, labels: dict[str, int], *, classes: tuple[str, ...]) -> ImageFolder:
+def _folder(
+    root: Path,
+    labels: dict[str, int],
+    *,
+    classes: tuple[str, ...],
+    listed: dict[str, list[Path]],
+) -> ImageFolder:
     images: list[LabelledImage] = []
     ignored = sum(not entry.is_dir() for entry in root.iterdir())
+    ignored -= sum(len(paths) for paths in listed.values())
     for name, label in sorted(labels.items()):
-        paths, skipped = _pictures(root / name)
+        paths, skipped = (listed[name], 0) if listed else _pictures(root / name)
         ignored += skipped
         if not paths:
             raise InputError(

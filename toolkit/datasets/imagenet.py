@@ -1,31 +1,18 @@
-"""ImageNet-1k: the names of its classes, and folders named by synset (n01440764)."""
+"""ImageNet-1k: folders named by synset (n01440764), or a flat folder beside a list of classes."""
 
 from __future__ import annotations
 
-import csv
-from functools import lru_cache
-from importlib.resources import files
 from pathlib import Path
 
 from toolkit.contract import Contract
 from toolkit.datasets.folder import ImageFolder, folder_of_classes, open_folder
+from toolkit.datasets.synsets import imagenet_classes
 
-__all__ = ["imagenet_classes", "open_imagenet"]
-
-
-@lru_cache(maxsize=1)
-def imagenet_classes() -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the 1000 synsets and the 1000 names, both in the order of torchvision's logits.
-
-    Names are not unique (two classes are called "crane"); synsets are.
-    """
-    text = files("toolkit.datasets").joinpath("imagenet_classes.csv").read_text(encoding="utf-8")
-    rows = list(csv.DictReader(text.splitlines()))
-    return tuple(row["synset"] for row in rows), tuple(row["name"] for row in rows)
+__all__ = ["open_imagenet"]
 
 
 def open_imagenet(root: Path, *, contract: Contract | None = None) -> ImageFolder:
-    """Return a folder of synsets, labelled as torchvision's networks number the 1000 classes.
+    """Return ImageNet's pictures, labelled as torchvision's networks number the 1000 classes.
 
     A subset of the classes is enough. Raises InputError and LabelsError as `open_folder` does.
     """

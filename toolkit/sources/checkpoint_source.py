@@ -5,14 +5,15 @@ from __future__ import annotations
 from torch import nn
 
 from toolkit.artifacts import digest_of_file
-from toolkit.checkpoint import Trained, load_weights, network_of, read_any, read_checkpoint
+from toolkit.checkpoint import Trained, network_of, read_any, read_checkpoint
 from toolkit.errors import CheckpointError
 from toolkit.labels import Labels
 from toolkit.networks import NETWORKS, build_network, preprocess_of
 from toolkit.progress import Progress
 from toolkit.shell import quoted
 from toolkit.sources import Imported, Request
-from toolkit.sources.from_network import classes_in, imported_network
+from toolkit.sources.fitting_networks import load_or_explain, network_that_fits
+from toolkit.sources.from_network import classes_in, imported_network, part_of
 from toolkit.sources.torchvision_source import imported_file
 
 __all__ = ["open_checkpoint", "open_source"]
@@ -31,20 +32,24 @@ def open_source(request: Request) -> Imported:
     if isinstance(found, Trained):
         return _own(request, found)
     if request.arch is None:
+        fitting = network_that_fits(found.state, progress=request.progress)
         raise CheckpointError(
-            f"{path} holds weights ({len(found.state)} tensors) but does not say for which "
-            "network.",
-            next_command=f"edgekit import {quoted(path)} --arch mobilenet_v2 --out model.onnx",
+            f"{path} holds weights ({len(found.state)} tensors) but does not say for which network"
+            + (f"; {fitting} has weights of these names and shapes." if fitting else "."),
+            next_command=f"edgekit import {quoted(path)} --arch {fitting or 'NAME'} "
+            "--out model.onnx",
         )
     if request.arch not in NETWORKS:
         return imported_file(request, request.arch, path, found)
     network: nn.Module = build_network(request.arch, classes_in(found.state))
-    load_weights(network, found.state, arch=request.arch, where=str(path))
+    load_or_explain(
+        network, found.state, arch=request.arch, where=str(path), progress=request.progress
+    )
     return imported_network(
         request,
         network,
         preprocess_of(request.arch),
-        source=f"{path.name}, network and preprocessing {request.arch}",
+        source=f"{path.name}{part_of(found)}, network and preprocessing {request.arch}",
         parent=found.digest,
     )
 

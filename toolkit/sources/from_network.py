@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
+from toolkit.checkpoint import Weights
 from toolkit.labels import Labels, choose_labels
 from toolkit.preprocess import Preprocess
 from toolkit.preprocess_names import named_preprocess
 from toolkit.sources import Imported, Request
 from toolkit.torch_export import graph_from_network
 
-__all__ = ["classes_in", "imported_network"]
+__all__ = ["classes_in", "imported_network", "part_of"]
 
 
 def imported_network(
@@ -53,6 +54,11 @@ def imported_network(
         parent=parent,
         max_abs_diff=graph.max_abs_diff,
     )
+
+
+def part_of(weights: Weights) -> str:
+    """Return which part of their file the weights are, as words behind its name."""
+    return f" ({weights.part})" if weights.part else ""
 
 
 def classes_in(state: Mapping[str, Tensor]) -> int:

@@ -18,7 +18,7 @@ from toolkit.errors import InputError
 from toolkit.preprocess import Preprocess
 from toolkit.progress import Progress
 from toolkit.sources import Imported, Request
-from toolkit.sources.from_network import classes_in, imported_network
+from toolkit.sources.from_network import classes_in, imported_network, part_of
 
 __all__ = ["open_source"]
 
@@ -47,7 +47,7 @@ def open_source(request: Request) -> Imported:
         found = read_weights(Path(weights))
         network = timm.create_model(name, pretrained=False, num_classes=classes_in(found.state))
         load_weights(network, found.state, arch=f"timm:{name}", where=weights)
-        origin, parent = f"weights {Path(weights).name}", found.digest
+        origin, parent = f"weights {Path(weights).name}{part_of(found)}", found.digest
     else:
         network = _download(name)
         origin = f"weights {network.pretrained_cfg.get('tag') or 'default'}"

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torchvision.models import WeightsEnum, get_model
 
-from toolkit.checkpoint import Weights, load_weights, read_weights
+from toolkit.checkpoint import Weights, read_weights
 from toolkit.errors import InputError
 from toolkit.networks.torchvision_networks import (
     build,
@@ -25,7 +25,8 @@ from toolkit.networks.torchvision_networks import (
 )
 from toolkit.progress import Progress
 from toolkit.sources import Imported, Request
-from toolkit.sources.from_network import classes_in, imported_network
+from toolkit.sources.fitting_networks import load_or_explain
+from toolkit.sources.from_network import classes_in, imported_network, part_of
 
 __all__ = ["imported_file", "open_source"]
 
@@ -71,13 +72,20 @@ def imported_file(request: Request, name: str, path: Path, weights: Weights) -> 
     _check_name(name)
     auxiliary = any(key.startswith(("aux1.", "AuxLogits.")) for key in weights.state)
     network = build(name, classes_in(weights.state), auxiliary=auxiliary)
-    load_weights(network, weights.state, arch=f"torchvision:{name}", where=str(path))
+    load_or_explain(
+        network,
+        weights.state,
+        arch=f"torchvision:{name}",
+        where=str(path),
+        progress=request.progress,
+    )
     first = next(iter(weights_of(name)))
     return imported_network(
         request,
         network,
         preprocess_of(name),
-        source=f"torchvision:{name}, weights {path.name}, preprocessing of its {first}",
+        source=f"torchvision:{name}, weights {path.name}{part_of(weights)}, "
+        f"preprocessing of its {first}",
         parent=weights.digest,
         imagenet=True,
     )

@@ -6,15 +6,8 @@ import pytest
 
 from tests.unit.toolkit.onnx_graphs import contract
 from tests.unit.toolkit.picture_folders import write_classes
-from toolkit.datasets.imagenet import imagenet_classes, open_imagenet
+from toolkit.datasets.imagenet import open_imagenet
 from toolkit.errors import LabelsError
-
-
-def test_a_thousand_classes_come_in_the_order_of_the_logits() -> None:
-    ids, labels = imagenet_classes()
-    assert len(ids) == len(labels) == len(set(ids)) == 1000
-    assert (ids[0], labels[0]) == ("n01440764", "tench")
-    assert ids == tuple(sorted(ids))
 
 
 def test_synset_folders_get_the_number_of_their_class(tmp_path: Path) -> None:
