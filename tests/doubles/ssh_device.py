@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -147,8 +147,8 @@ class SshDevice:
         children = _children(self.process.pid)
         for child in children:
             for below in _children(child):  # with privilege separation a second process serves
-                os.kill(below, signal.SIGKILL)
-            os.kill(child, signal.SIGKILL)
+                _kill(below)
+            _kill(child)
         return len(children)
 
     def new_host_key(self) -> None:
@@ -232,6 +232,11 @@ def _keygen(path: Path) -> None:
     subprocess.run(
         [SSH_KEYGEN, "-q", "-t", "ed25519", "-N", "", "-f", str(path)], check=True, timeout=20
     )
+
+
+def _kill(pid: int) -> None:
+    with suppress(ProcessLookupError):  # it ended between being listed and being killed
+        os.kill(pid, signal.SIGKILL)
 
 
 def _children(pid: int) -> list[int]:
