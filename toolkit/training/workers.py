@@ -1,7 +1,9 @@
 """The processes that train one network together, as `torchrun` starts them.
 
 Every worker computes the gradient of its share of each batch; DistributedDataParallel adds them up
-over NCCL between GPUs, or Gloo between CPUs.
+over NCCL between GPUs, or Gloo between CPUs. When one dies the run ends; the same command with
+`--resume` goes on. `torchrun --max-restarts` is not relied on: with Gloo, workers that it started
+anew were seen to wait for each other's connections without end.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -20,6 +23,10 @@ from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 __all__ = ["Workers", "lone_worker", "open_workers"]
+
+_JOINING = timedelta(minutes=1)
+_PATIENCE = timedelta(minutes=30)
+"""How long a worker waits for another's part of a step, or for its pictures."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +79,17 @@ def lone_worker() -> Workers:
     return Workers(0, 1, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
 
 
+def _join(backend: str) -> None:
+    """Form the group; a worker that does not find the others within a minute ends."""
+    if not hasattr(distributed.ProcessGroup, "set_timeout"):  # an older torch: one limit for all
+        distributed.init_process_group(backend, timeout=_PATIENCE)
+        return
+    distributed.init_process_group(backend, timeout=_JOINING)
+    group = distributed.group.WORLD
+    if group is not None:
+        group.set_timeout(_PATIENCE)
+
+
 @contextmanager
 def open_workers() -> Iterator[Workers]:
     """Yield this process's place among the workers; a lone one where `torchrun` started none.
@@ -84,7 +102,7 @@ def open_workers() -> Iterator[Workers]:
     if device.type == "cuda":
         torch.cuda.set_device(device)
     if joined:
-        distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        _join("nccl" if device.type == "cuda" else "gloo")
     try:
         if distributed.is_initialized():
             yield Workers(distributed.get_rank(), distributed.get_world_size(), device)
