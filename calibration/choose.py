@@ -30,7 +30,7 @@ from calibration.trials import Trial, output_errors
 __all__ = ["EFFORTS", "Choice", "Effort", "choose", "grid_for", "group_histograms", "levels_for"]
 
 FIRST_METHOD = "percentile-99.99"
-"""What `auto` starts from, and all that `fast` does."""
+"""What `auto` starts from; `fast` only asks, on images that it keeps, whether to widen it."""
 _NEGLIGIBLE = 0.1
 """Tensors with less than this share of the mean error keep the first method."""
 _OUTLIER = 32.0
@@ -42,8 +42,9 @@ planted 128 times as large it left 40.9 dB where the effort's own strengths left
 class Effort:
     """How much `auto` tries.
 
-    `kept`: images held for trials and scaled histograms; `images`: how many of them each trial
-    sees; `moment_images`: how many decide how weights are rounded, 0 to round to nearest.
+    `kept`: images held for trials, scaled histograms and the last choice; `images`: how many of
+    them each trial sees; `moment_images`: how many decide how weights are rounded, 0 to round to
+    nearest.
     `strengths`: of equalization; `depthwise_strengths`: where all consumers are depthwise, so
     that their columns are rows and nothing is lost. `factors`: what the best range is multiplied
     with in the end.

@@ -148,7 +148,7 @@ def _network(
     ]
     means = {n.name: window_means(graph, n, statistics.tensors[n.input[0]]) for n in layers}
     count = tries.moment_images
-    if scheme.weight_bits < 8 and tries.kept:
+    if scheme.weight_bits < 8 and tries.images:
         count = max(count, SMALL_WEIGHT_MOMENTS)
     moments: dict[str, Moments] = {}
     if count and method == "auto":

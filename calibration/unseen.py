@@ -46,6 +46,8 @@ def best_unseen(
     (sqnr, best), recipe, widest = max(results, key=lambda result: result[0][0])
     for step in _STEPS:
         ranges = {name: _wider(span, widest[name], step) for name, span in recipe.ranges.items()}
+        if ranges == recipe.ranges:
+            break  # they are the widest already
         found, made = tried(replace(recipe, ranges=ranges))
         if found <= sqnr:
             break

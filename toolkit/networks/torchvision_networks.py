@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from functools import lru_cache
 from typing import Any
+from urllib.error import URLError
 
 import torchvision
 from torch import nn
 from torchvision.models import WeightsEnum, get_model, get_model_weights, list_models
 
+from toolkit.errors import InputError
 from toolkit.preprocess import Preprocess
 
-__all__ = ["build", "names", "preprocess_of", "preprocess_of_weights", "weights_of"]
+__all__ = ["build", "names", "preprocess_of", "preprocess_of_weights", "pretrained", "weights_of"]
 
 # Their weights were ported from TensorFlow: the network itself undoes ImageNet's normalisation.
 # `init_weights=False` skips a truncated normal that takes a minute and is overwritten anyway.
@@ -43,6 +45,23 @@ def build(name: str, classes: int, *, auxiliary: bool = False) -> nn.Module:
 def weights_of(name: str) -> dict[str, WeightsEnum]:
     """Return the weights torchvision publishes for `name`, by their names."""
     return {str(entry.name): entry for entry in get_model_weights(name)}
+
+
+def pretrained(name: str, weights: WeightsEnum, *, next_command: str) -> nn.Module:
+    """Return `name` with published `weights`, downloaded unless they are in torch's cache.
+
+    Raises InputError, with `next_command`, when they cannot be had.
+    """
+    try:
+        network: nn.Module = get_model(name, weights=weights, progress=False)
+    except (URLError, OSError, RuntimeError) as error:
+        reason = getattr(error, "reason", None) or error
+        raise InputError(
+            f"The weights {weights.name} of {name} could not be downloaded from {weights.url} "
+            f"({reason}).",
+            next_command=next_command,
+        ) from error
+    return network
 
 
 def preprocess_of(name: str) -> Preprocess:

@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from urllib.error import URLError
 
 import torch
-from torch import nn
-from torchvision.models import WeightsEnum, get_model
 
 from toolkit.checkpoint import Weights, read_weights
 from toolkit.errors import InputError
@@ -21,6 +18,7 @@ from toolkit.networks.torchvision_networks import (
     names,
     preprocess_of,
     preprocess_of_weights,
+    pretrained,
     weights_of,
 )
 from toolkit.progress import Progress
@@ -54,7 +52,11 @@ def open_source(request: Request) -> Imported:
         path = Path(weights)
         return imported_file(request, name, path, read_weights(path))
     chosen = published[weights] if weights else next(iter(published.values())).DEFAULT
-    network = _download(name, chosen)
+    network = pretrained(
+        name,
+        chosen,
+        next_command=f"edgekit import torchvision:{name}@WEIGHTS.pth --out model.onnx",
+    )
     return imported_network(
         request,
         network,
@@ -89,19 +91,6 @@ def imported_file(request: Request, name: str, path: Path, weights: Weights) -> 
         parent=weights.digest,
         imagenet=True,
     )
-
-
-def _download(name: str, weights: WeightsEnum) -> nn.Module:
-    try:
-        network: nn.Module = get_model(name, weights=weights, progress=False)
-    except (URLError, OSError, RuntimeError) as error:
-        reason = getattr(error, "reason", None) or error
-        raise InputError(
-            f"The weights {weights.name} of {name} could not be downloaded from {weights.url} "
-            f"({reason}).",
-            next_command=f"edgekit import torchvision:{name}@WEIGHTS.pth --out model.onnx",
-        ) from error
-    return network
 
 
 def _check_name(name: str) -> None:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from urllib.error import URLError
 
 from torch import Tensor, nn
-from torchvision.models import WeightsEnum, get_model
+from torchvision.models import WeightsEnum
 
 from toolkit.checkpoint import load_weights, read_weights
-from toolkit.errors import InputError
 from toolkit.networks import NETWORKS
-from toolkit.networks.torchvision_networks import preprocess_of_weights, weights_of
+from toolkit.networks.torchvision_networks import preprocess_of_weights, pretrained, weights_of
 from toolkit.preprocess import Preprocess
 
 __all__ = ["load_start", "preprocess_of_start"]
@@ -54,17 +52,8 @@ def _state(arch: str, weights: str) -> dict[str, Tensor]:
     published = _published(arch)
     if weights not in published:
         return dict(read_weights(Path(weights)).state)
-    entry = published[weights]
-    try:
-        network: nn.Module = get_model(arch, weights=entry, progress=False)
-    except (URLError, OSError, RuntimeError) as error:
-        reason = getattr(error, "reason", None) or error
-        raise InputError(
-            f"The weights {entry.name} of {arch} could not be downloaded from {entry.url} "
-            f"({reason}).",
-            next_command=f"edgekit train DATA --arch {arch} --weights WEIGHTS.pth",
-        ) from error
-    return network.state_dict()
+    other = f"edgekit train DATA --arch {arch} --weights WEIGHTS.pth"
+    return pretrained(arch, published[weights], next_command=other).state_dict()
 
 
 def _published(arch: str) -> dict[str, WeightsEnum]:

@@ -64,3 +64,19 @@ def test_of_several_recipes_the_one_with_least_error_wins() -> None:
     for order in ([bad, recipe], [recipe, bad]):
         best = best_unseen([(each, each.ranges) for each in order], _model(), images)
         assert best.recipe.ranges == recipe.ranges
+
+
+def test_fast_rounds_weights_to_nearest_even_with_seven_bits() -> None:
+    images = _images()
+    made = {
+        effort: quantize(
+            _model(),
+            lambda: [images],
+            scheme=SCHEMES["onnxruntime-x86"],
+            effort=effort,
+            model_digest="m",
+        )
+        for effort in ("fast", "balanced")
+    }
+    assert not made["fast"].recipe.network.moments
+    assert made["balanced"].recipe.network.moments
