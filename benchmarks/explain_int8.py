@@ -30,6 +30,7 @@ from calibration.methods import METHODS
 from calibration.network import Network, rounded_model
 from calibration.nodes import attribute, set_constant
 from calibration.placement import place
+from calibration.quantize import quantize
 from calibration.repair.bias import correction, needs_mean_image, window_means
 from calibration.repair.recentre import Recentred, recentre
 from calibration.schemes import SCHEMES
@@ -49,6 +50,7 @@ __all__ = [
     "Explained",
     "correction_gains",
     "explained",
+    "explicit_gains",
     "planted",
     "sign_images",
     "updated",
@@ -75,8 +77,11 @@ class Explained:
     after: NDArray[np.float64]
 
 
-def planted(seed: int = 3) -> onnx.ModelProto:
-    """Return Conv Relu, depthwise Relu, Conv Relu, Conv Relu, pool, Gemm with seeded weights."""
+def planted(seed: int = 3, *, silu: bool = False) -> onnx.ModelProto:
+    """Return Conv Relu, depthwise Relu, Conv Relu, Conv Relu, pool, Gemm with seeded weights.
+
+    With `silu`, each Relu is a SiLU: x times the Sigmoid of x.
+    """
     rng = np.random.default_rng(seed)
     nodes, constants, source, channels = [], [], "image", 3
     for index, (width, kernel, group) in enumerate(
@@ -92,7 +97,12 @@ def planted(seed: int = 3) -> onnx.ModelProto:
         conv.attribute.append(helper.make_attribute("pads", [kernel // 2] * 4))
         conv.attribute.append(helper.make_attribute("group", group))
         nodes.append(conv)
-        nodes.append(helper.make_node("Relu", [f"c{index}"], [f"r{index}"], f"relu{index}"))
+        if silu:
+            gate = f"s{index}"
+            nodes.append(helper.make_node("Sigmoid", [f"c{index}"], [gate], f"sigmoid{index}"))
+            nodes.append(helper.make_node("Mul", [f"c{index}", gate], [f"r{index}"], f"mul{index}"))
+        else:
+            nodes.append(helper.make_node("Relu", [f"c{index}"], [f"r{index}"], f"relu{index}"))
         source, channels = f"r{index}", width
     nodes.append(helper.make_node("GlobalAveragePool", [source], ["pooled"], "pool"))
     nodes.append(helper.make_node("Flatten", ["pooled"], ["features"], "flatten"))
@@ -165,6 +175,24 @@ def correction_gains(images: NDArray[np.float32]) -> dict[str, float]:
         gains.append(after - before)
     low, median, high = (float(np.quantile(gains, q)) for q in (0.0, 0.5, 1.0))
     return {"gain_low_db": low, "gain_median_db": median, "gain_high_db": high}
+
+
+def explicit_gains(images: NDArray[np.float32]) -> dict[str, float]:
+    """Return the dB that a planted network with SiLU keeps without and with explicit shifts."""
+    model = planted(silu=True)
+    wanted = logits_of(model, images[1::2])
+    kept = {}
+    for name, explicit in (("silu_db", False), ("silu_shifted_db", True)):
+        made = quantize(
+            model,
+            lambda: [images[::2]],
+            scheme=_SCHEME,
+            effort="fast",
+            model_digest="",
+            explicit_shifts=explicit,
+        )
+        kept[name] = sqnr_db(wanted, logits_of(made.model, images[1::2]))
+    return kept
 
 
 def updated(page: str, figures: dict[str, float]) -> str:
@@ -274,7 +302,7 @@ def main() -> None:
         return
     images = sign_images()
     made = explained(planted(), images)
-    figures = {**made.figures, **correction_gains(images)}
+    figures = {**made.figures, **correction_gains(images), **explicit_gains(images)}
     page = updated(PAGE.read_text(encoding="utf-8"), figures)
     write_text(PAGE, page)
     write_text(DOCS / "int8-codes.svg", code_lines(made.high))

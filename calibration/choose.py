@@ -21,7 +21,7 @@ from calibration.network import Network
 from calibration.placement import Placement
 from calibration.probes import Probe, non_negative, with_probes
 from calibration.repair.equalize import Domain, domains, gain_of
-from calibration.repair.recentre import shifted_range
+from calibration.repair.recentre import shifted_range, zero_code
 from calibration.rounding import Grid, grid_of
 from calibration.schemes import Scheme
 from calibration.table import Range
@@ -103,7 +103,7 @@ def grid_for(span: Range, scheme: Scheme, *, recentred: bool) -> Grid:
     if not recentred:
         return grid_of(span, scheme.activations)
     shifted = grid_of(shifted_range(span), "int8")
-    return Grid(shifted.scale, 0, np.uint8)
+    return Grid(shifted.scale, zero_code(span), np.uint8)
 
 
 def group_histograms(

@@ -15,7 +15,7 @@ from calibration.network import Network, rounded_model
 from calibration.placement import Placement, int8_mac_share
 from calibration.repair.equalize import Domain
 from calibration.repair.recentre import recentre
-from calibration.repair.shifts import regions
+from calibration.repair.shifts import explicit_region, regions
 from calibration.schemes import Scheme
 from calibration.table import CalibrationTable, Range
 
@@ -31,7 +31,7 @@ class Recipe:
     """All that emission needs. `ranges` are those before recentring, `blank` a table without any.
 
     A recipe with another placement in its network gives the same model with other layers in float,
-    as long as `ranges` holds every pair of it.
+    as long as `ranges` holds every pair of it. `explicit` are the tensors that a Sub recentres.
     """
 
     network: Network
@@ -40,6 +40,7 @@ class Recipe:
     gains: Gains
     blank: CalibrationTable
     notes: tuple[str, ...]
+    explicit: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -68,10 +69,19 @@ def emit(recipe: Recipe) -> Quantized:
     graph, original = network.graph, network.placement
     ready, placement = rounded_model(network, recipe.gains), original
     notes = [*recipe.notes, *_equalization_notes(recipe.gains)]
-    if recentred_groups(graph, original, scheme):
-        shifted = recentre(ready, placement, ranges, weight_bits=scheme.weight_bits)
+    if recentred_groups(graph, original, scheme, recipe.explicit):
+        shifted = recentre(
+            ready,
+            placement,
+            ranges,
+            weight_bits=scheme.weight_bits,
+            explicit=sorted(recipe.explicit),
+        )
         ready, placement, ranges = shifted.model, shifted.placement, shifted.ranges
-        notes.append(f"recentred {len(shifted.shifts)} tensors that are never negative")
+        free = len(shifted.shifts) - shifted.explicit
+        notes += [f"recentred {free} tensors that are never negative"] if free else []
+        if shifted.explicit:
+            notes.append(f"recentred {shifted.explicit} tensors by a Sub each, an operation more")
     kept = {pair.tensor: ranges[pair.tensor] for pair in placement.pairs}
     table = replace(recipe.blank, ranges=kept, notes=tuple(notes))
     layers = [n.name for n in graph.nodes if n.op_type in _LAYERS]
@@ -89,11 +99,14 @@ def emit(recipe: Recipe) -> Quantized:
     )
 
 
-def recentred_groups(graph: Graph, placement: Placement, scheme: Scheme) -> frozenset[str]:
-    """Return the groups of pairs that will be recentred."""
+def recentred_groups(
+    graph: Graph, placement: Placement, scheme: Scheme, explicit: frozenset[str] = frozenset()
+) -> frozenset[str]:
+    """Return the groups of pairs that will be recentred, those of `explicit` tensors by a Sub."""
     if scheme.activations != "int8" or not scheme.recentres:
         return frozenset()
-    found = regions(graph, placement)
+    added = (explicit_region(graph, placement, tensor) for tensor in sorted(explicit))
+    found = [*regions(graph, placement), *(region for region in added if region is not None)]
     return frozenset(pair.group for region in found for pair in region.pairs)
 
 

@@ -9,10 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.choose import grid_for
-from calibration.emit import Quantized, Recipe, emit
-from calibration.graph import Graph
+from calibration.emit import Quantized, Recipe, emit, recentred_groups
 from calibration.placement import Pair, Placement, Use, place
-from calibration.repair.shifts import regions
 from calibration.trials import Trial, output_errors
 
 __all__ = ["keep_float", "layer_errors"]
@@ -34,7 +32,8 @@ def layer_errors(
     """
     network = recipe.network
     graph, placement = network.graph, network.placement
-    recentred = _recentred_tensors(graph, placement, recipe)
+    groups = recentred_groups(graph, placement, recipe.scheme, recipe.explicit)
+    recentred = {pair.tensor for pair in placement.pairs if pair.group in groups}
     gains = {tensor: gain for domain, gain in recipe.gains.items() for tensor in domain.everything}
     pairs = []
     trials = {}
@@ -66,9 +65,3 @@ def keep_float(recipe: Recipe, layers: Collection[str]) -> Quantized:
 def _without_range(placement: Placement, recipe: Recipe) -> list[str]:
     uses = [u for pair in placement.pairs if pair.tensor not in recipe.ranges for u in pair.uses]
     return [use.node for use in uses]
-
-
-def _recentred_tensors(graph: Graph, placement: Placement, recipe: Recipe) -> frozenset[str]:
-    if recipe.scheme.activations != "int8" or not recipe.scheme.recentres:
-        return frozenset()
-    return frozenset(p.tensor for region in regions(graph, placement) for p in region.pairs)

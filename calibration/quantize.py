@@ -28,6 +28,7 @@ from calibration.network import Network
 from calibration.placement import Placement, place
 from calibration.remarks import remarks
 from calibration.repair.bias import needs_mean_image, window_means
+from calibration.repair.one_sided import check_explicit, one_sided
 from calibration.schemes import Scheme
 from calibration.subsampling import sampling_effect
 from calibration.table import CalibrationTable, Range
@@ -50,15 +51,20 @@ def quantize(
     model_digest: str,
     images: tuple[str, ...] = (),
     uncalibrated: bool = False,
+    explicit_shifts: bool = False,
     progress: _Report | None = None,
 ) -> Quantized:
     """Return `model` in INT8 for `scheme`, calibrated on the images of `batches`.
 
     `method` is one of METHODS for every tensor, or "auto": by the error of the logits, as far as
-    `effort` goes. `images` are the digests of the images, in any order. Raises CalibrationError
-    for an unknown method or effort, for a model that cannot be quantized, and for bad images.
+    `effort` goes. `images` are the digests of the images, in any order. With `explicit_shifts`,
+    activations such as SiLU, which go a little below zero, are recentred by a Sub of their own.
+    Raises CalibrationError for an unknown method or effort, for a model that cannot be quantized,
+    for bad images, and for shifts where the runtime has zero-points.
     """
     _check_names(method, effort)
+    if explicit_shifts:
+        check_explicit(scheme)
     report = progress or _silent
     tries = EFFORTS[effort]
     ready = prepare(model)
@@ -66,7 +72,8 @@ def quantize(
     graph = Graph(ready)
     statistics = _statistics(ready, graph, placement, batches, tries, seed, len(images), report)
     network = _network(ready, graph, placement, scheme, statistics, tries, method, report)
-    recentred = recentred_groups(graph, placement, scheme)
+    explicit = one_sided(graph, placement, statistics) if explicit_shifts else frozenset()
+    recentred = recentred_groups(graph, placement, scheme, explicit)
     blank = CalibrationTable(
         model=model_digest,
         method=method,
@@ -82,8 +89,8 @@ def quantize(
     notes = remarks(statistics, effect, uncalibrated=uncalibrated)
 
     def plain(method: str) -> Recipe:
-        ranges = _ranges(network, scheme, statistics, method)
-        return Recipe(network, scheme, ranges, {}, blank, notes)
+        ranges = _ranges(network, scheme, statistics, method, recentred)
+        return Recipe(network, scheme, ranges, {}, blank, notes, explicit)
 
     if method != "auto":
         return emit(plain(method))
@@ -159,11 +166,14 @@ def _network(
 
 
 def _ranges(
-    network: Network, scheme: Scheme, statistics: Statistics, method: str
+    network: Network,
+    scheme: Scheme,
+    statistics: Statistics,
+    method: str,
+    recentred: frozenset[str],
 ) -> dict[str, Range]:
     """Return the range of every pair by one method."""
     placement = network.placement
-    recentred = recentred_groups(network.graph, placement, scheme)
     histograms = {name: found.histogram for name, found in statistics.tensors.items()}
     spans = {
         group: METHODS[method](histogram, levels_for(scheme, recentred=group in recentred))

@@ -13,6 +13,7 @@ from benchmarks.explain_int8 import (
     PAGE,
     correction_gains,
     explained,
+    explicit_gains,
     planted,
     sign_images,
     updated,
@@ -41,7 +42,8 @@ def _off(page: str, figures: dict[str, float]) -> set[str]:
 @pytest.fixture(scope="module")
 def figures() -> dict[str, float]:
     images = sign_images()
-    return {**explained(planted(), images).figures, **correction_gains(images)}
+    gains = {**correction_gains(images), **explicit_gains(images)}
+    return {**explained(planted(), images).figures, **gains}
 
 
 def test_the_figures_of_the_int8_page_are_those_that_its_script_measures(
@@ -69,6 +71,7 @@ def test_the_int8_page_draws_the_conclusions_that_its_figures_bear(
     assert figures["zero_padding_db"] < figures["float_weights_db"]
     assert figures["corrected_db"] > figures["weights_db"] + 1.0
     assert figures["gain_median_db"] > 1.0
+    assert figures["silu_shifted_db"] > figures["silu_db"] + 4.0
 
 
 def test_the_pictures_show_the_figures_of_the_page() -> None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from calibration.collect import Batches
 from calibration.emit import Quantized
 from calibration.quantize import quantize
+from calibration.repair.one_sided import check_explicit
 from calibration.schemes import SCHEMES
 from targets import get
 from targets.decision import Decision
@@ -74,6 +75,7 @@ def calibrate(
     samples: int = 512,
     method: str = "auto",
     effort: str = "balanced",
+    explicit_shifts: bool = False,
     seed: int = 0,
     random_data: bool = False,
     from_cache: Path | None = None,
@@ -85,7 +87,8 @@ def calibrate(
 
     Without `target` the result suits TensorRT 10 and newer. With `manifest`, exactly the images
     that it lists are used, with its seed, and `samples` is not read: the table comes out byte for
-    byte as it was. `random_data` calibrates on noise instead of images and stamps the result
+    byte as it was. With `explicit_shifts`, activations such as SiLU are recentred by a Sub each,
+    which TensorRT runs. `random_data` calibrates on noise instead of images and stamps the result
     UNCALIBRATED. Table and model are both complete before either gets its name: a full disk
     leaves the old pair. With `dla`, for the target's DLA: before TensorRT 11 that takes no Q/DQ,
     and the result is a float model with a calibration cache for the TensorRT of `jetpack` (left
@@ -102,6 +105,13 @@ def calibrate(
     check_writable(out)
     source = open_model(model)
     scheme = SCHEMES[decision.scheme if decision else "tensorrt"]
+    if explicit_shifts:
+        check_explicit(scheme_for_cache(scheme) if implicit else scheme)
+    if explicit_shifts and from_cache is not None:
+        raise InputError(
+            "A calibration cache has no range of a shifted activation.",
+            next_command=f"edgekit calibrate {quoted(model)} --images DIR --explicit-shifts",
+        )
     if from_cache is not None:
         result = quantized_from_cache(source, from_cache, scheme)
         return _written(result, source, out, decision, started=started)
@@ -130,6 +140,7 @@ def calibrate(
         scheme=scheme_for_cache(scheme) if implicit else scheme,
         method=method,
         effort=effort,
+        explicit_shifts=explicit_shifts,
         seed=seed,
         model_digest=source.digest,
         images=digests,

@@ -9,10 +9,15 @@ multiplies c by Wq, and c * sum(W - Wq) would come back as an error in every out
 
 A padded consumer must pad with the shifted zero: Pad(-c) stands between the activation and
 QuantizeLinear and the convolution becomes valid. Behind a DequantizeLinear it would run in float.
+
+SiLU and h-swish go a little below zero and have no Clip whose bounds could move. Where it is asked
+for, a Sub stands before their QuantizeLinear; with z the code of the true zero in 0 to 255, it
+takes off c = (128 - z) s. That is one more operation at run time.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,43 +28,58 @@ from onnx import helper
 from calibration.graph import Graph
 from calibration.nodes import add_constant, set_constant, unused_name
 from calibration.placement import Pair, Placement, Use
-from calibration.repair.shifts import Region, regions
+from calibration.repair.shifts import Region, explicit_region, regions
 from calibration.rewrites import sort_nodes
 from calibration.rounding import fake_quantize
 from calibration.table import Range
 from calibration.window import window_of
 
-__all__ = ["Recentred", "recentre", "shifted_range"]
+__all__ = ["Recentred", "recentre", "shifted_range", "zero_code"]
 
 
 @dataclass(frozen=True)
 class Recentred:
     """A graph with shifted activations, its placement, and the ranges of the shifted tensors.
 
-    `shifts` gives the c of every tensor that now holds x - c.
+    `shifts` gives the c of every tensor that now holds x - c; `explicit` counts those among them
+    that a Sub makes.
     """
 
     model: onnx.ModelProto
     placement: Placement
     ranges: dict[str, Range]
     shifts: dict[str, float]
+    explicit: int = 0
 
 
 def shifted_range(span: Range) -> Range:
-    """Return the symmetric range whose INT8 codes -128 to 127 stand for 0 to span.high.
+    """Return the symmetric range whose INT8 codes -128 to 127 stand for span.low to span.high.
 
-    Its amax is 127 steps: the step is span.high / 255, and the true zero lies at -128.
+    Zero is covered. The step is a 255th of the span and amax is 127 steps; the true zero lies at
+    `zero_code` - 128.
     """
-    amax = 127.0 * (span.high / 255.0)
+    amax = 127.0 * ((max(span.high, 0.0) - min(span.low, 0.0)) / 255.0)
     return Range(-amax, amax, f"{span.method}, recentred")
 
 
+def zero_code(span: Range) -> int:
+    """Return which of the codes 0 to 255 of a recentred range stands for zero."""
+    step = shifted_range(span).scale
+    return int(np.clip(np.rint(-min(span.low, 0.0) / step), 0, 255)) if step > 0.0 else 0
+
+
 def recentre(
-    model: onnx.ModelProto, placement: Placement, ranges: dict[str, Range], *, weight_bits: int
+    model: onnx.ModelProto,
+    placement: Placement,
+    ranges: dict[str, Range],
+    *,
+    weight_bits: int,
+    explicit: Collection[str] = (),
 ) -> Recentred:
     """Return the graph with every activation recentred whose uses can all be rewritten.
 
-    `ranges` holds the range of every pair; those of one group are united.
+    `ranges` holds the range of every pair; those of one group are united. The tensors of
+    `explicit` that can be are shifted by a Sub.
     """
     result = onnx.ModelProto()
     result.CopyFrom(model)
@@ -77,9 +97,18 @@ def recentre(
         writer.shift(region, shift)
         shifts |= dict.fromkeys(region.tensors, shift)
         united |= {pair.tensor: shifted_range(span) for pair in region.pairs}
-    placed, padded = writer.finish(shifts)
-    united |= {new: united[old] for new, old in padded.items()}
-    return Recentred(result, placed, united, shifts)
+    subtracted = 0
+    for tensor in explicit:
+        own, span = explicit_region(writer.graph, placement, tensor), ranges[tensor]
+        if own is None or tensor in shifts or zero_code(span) == 128:
+            continue
+        shift = (128 - zero_code(span)) * float(np.float32(shifted_range(span).scale))
+        name = writer.subtract(own, shift)
+        shifts[name], united[name] = shift, shifted_range(span)
+        subtracted += 1
+    placed, made = writer.finish(shifts)
+    united |= {new: united[old] for new, old in made.items()}
+    return Recentred(result, placed, united, shifts, subtracted)
 
 
 class _Writer:
@@ -98,6 +127,7 @@ class _Writer:
         self._pads: dict[Use, str] = {}
         self._padded: dict[str, str] = {}
         self._made: dict[tuple[str, tuple[int, ...]], str] = {}
+        self._subtracted: dict[str, str] = {}
 
     def shift(self, region: Region, shift: float) -> None:
         """Let every tensor of `region` hold its value minus `shift`."""
@@ -108,6 +138,18 @@ class _Writer:
         for use in region.consumers:
             self._consumer(use, shift)
 
+    def subtract(self, region: Region, shift: float) -> str:
+        """Let the consumers of `region` read its tensor less `shift`; return what they read."""
+        tensor = region.tensors[0]
+        name = unused_name(self._model.graph, f"{tensor}_shifted")
+        amount = add_constant(self._model.graph, f"{name}_amount", _scalar(shift))
+        self._model.graph.node.append(helper.make_node("Sub", [tensor, amount], [name], name))
+        self._subtracted[tensor] = name
+        for use in region.consumers:
+            self._nodes[use.node].input[0] = name
+            self._consumer(use, shift)
+        return name
+
     def finish(self, shifts: dict[str, float]) -> tuple[Placement, dict[str, str]]:
         """Write the biases and return the new placement, and what each padded tensor pads."""
         for name, values in self._bias.items():
@@ -117,7 +159,8 @@ class _Writer:
         for pair in self._placement.pairs:
             plain = tuple(use for use in pair.uses if use not in self._pads)
             if plain or not pair.uses:
-                pairs.append(replace(pair, uses=plain))
+                named = self._subtracted.get(pair.tensor, pair.tensor)
+                pairs.append(replace(pair, tensor=named, uses=plain))
             for tensor in dict.fromkeys(self._pads[u] for u in pair.uses if u in self._pads):
                 uses = tuple(use for use in pair.uses if self._pads.get(use) == tensor)
                 pairs.append(Pair(tensor, uses, pair.group))
@@ -146,7 +189,7 @@ class _Writer:
             self._pad(use, node, shift)
 
     def _pad(self, use: Use, node: onnx.NodeProto, shift: float) -> None:
-        source = self.graph.shape(node.input[0]) or ()
+        source = self.graph.shape(self.graph.node(use.node).input[0]) or ()
         kernel = tuple(int(n or 0) for n in (self.graph.shape(node.input[1]) or ())[2:])
         window = window_of(node, tuple(int(n or 0) for n in source[2:]), kernel)
         if not window.padded:

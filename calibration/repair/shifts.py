@@ -11,7 +11,7 @@ from calibration.graph import Graph
 from calibration.nodes import attribute
 from calibration.placement import Groups, Pair, Placement, Use
 
-__all__ = ["Region", "regions"]
+__all__ = ["Region", "explicit_region", "regions"]
 
 _TRAVELS = frozenset(
     {"MaxPool", "Concat", "GlobalAveragePool", "GlobalMaxPool", "Flatten", "Reshape", "Transpose"}
@@ -52,6 +52,21 @@ def regions(graph: Graph, placement: Placement) -> tuple[Region, ...]:
     paired = {pair.tensor: pair for pair in placement.pairs}
     found = (_region(graph, names, paired) for names in members.values())
     return tuple(region for region in found if region is not None)
+
+
+def explicit_region(graph: Graph, placement: Placement, tensor: str) -> Region | None:
+    """Return the region of a tensor that an inserted Sub shifts, for its INT8 readers alone.
+
+    None where no pair of its own quantizes it, or where a reader has no constant bias.
+    """
+    pairs = [pair for pair in placement.pairs if pair.tensor == tensor]
+    shared = [pair for pair in placement.pairs if pairs and pair.group == pairs[0].group]
+    uses = [use for pair in pairs for use in pair.uses]
+    if len(shared) != 1 or not uses or tensor in graph.inputs:
+        return None
+    if not all(use.index == 0 and _adds_constant(graph, graph.node(use.node)) for use in uses):
+        return None
+    return Region((tensor,), tuple(pairs), (), tuple(uses), {})
 
 
 def _region(graph: Graph, tensors: list[str], paired: dict[str, Pair]) -> Region | None:
