@@ -30,9 +30,8 @@ def decide_tensorrt(
     if precision == "int8" and target.sm in SM_WITHOUT_INT8:
         raise TargetError(
             f"{target.name} (SM {target.sm_text}) has no INT8 in TensorRT: its GPU lacks the "
-            "instructions.",
-            next_command=f"edgekit build model.onnx --target {target.id} --precision fp16 "
-            "--host USER@BOARD",
+            "instructions, so the float model is built for it.",
+            next_command=f"edgekit build model.onnx --target {target.id} --host USER@BOARD",
         )
     if target.is_jetson:
         stack = jetson_stack(target, jetpack=jetpack, tensorrt=tensorrt)
@@ -91,7 +90,8 @@ def _on_dla(target: Target, decision: Decision, stack: Stack) -> Decision:
     if decision.precision == "fp32":
         raise TargetError(
             f"The DLA of {target.name} computes in FP16 and INT8, not in FP32.",
-            next_command=f"{plain} --precision fp16",
+            next_command=f"edgekit import SOURCE --precision fp16 --target {target.id} "
+            "--out model.fp16.onnx",
         )
     reasons = [*decision.reasons, "layers the DLA cannot take run on the GPU"]
     untried = decision.untried

@@ -101,7 +101,7 @@ def _assumed_jetpack(target: Target, wanted: Version | None) -> Version:
     raise TargetError(
         f"No JetPack that runs on {target.name} ({target.jetpack}) has TensorRT "
         f"{text_from_version(wanted)}; it has {target.tensorrt}.",
-        next_command=f"edgekit build model.onnx --target {target.id}",
+        next_command=f"edgekit targets {target.id}",
     )
 
 
@@ -120,7 +120,7 @@ def _checked_jetpack(target: Target, version: Version) -> tuple[list[str], bool]
 def _wrong_jetpack(target: Target, text: str) -> TargetError:
     return TargetError(
         f"JetPack {text} does not run on {target.name}: it runs {target.jetpack}.",
-        next_command=f"edgekit build model.onnx --target {target.id}",
+        next_command=f"edgekit targets {target.id}",
     )
 
 
@@ -134,7 +134,7 @@ def _tensorrt_of_jetpack(
         raise TargetError(
             f"JetPack {text_from_version(jetpack)} on {target.name} has TensorRT {shipped}, "
             f"not {text_from_version(wanted)}.",
-            next_command=f"edgekit build model.onnx --target {target.id}",
+            next_command=f"edgekit targets {target.id}",
         )
     if wanted[:2] == row.tensorrt[:2]:
         return wanted, []
@@ -155,5 +155,5 @@ def _tensorrt_11(target: Target, jetpack: Version, wanted: Version) -> tuple[Ver
     raise TargetError(
         f"{target.name} with JetPack {text_from_version(jetpack)} cannot have TensorRT "
         f"{text_from_version(wanted)}: {reason}.",
-        next_command=f"edgekit build model.onnx --target {target.id}",
+        next_command=f"edgekit targets {target.id}",
     )

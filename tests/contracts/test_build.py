@@ -196,7 +196,7 @@ def test_a_target_without_a_builder_is_refused_with_the_place_that_has_one(
     model = written(CASES["onnxruntime"], tmp_path)
     with pytest.raises(BuildError, match="builds on the device") as caught:
         build(model.path, target="jetson-orin-nano-8gb")
-    assert caught.value.next_command == "edgekit targets jetson-orin-nano-8gb"
+    assert caught.value.next_command.endswith("--target jetson-orin-nano-8gb --host USER@BOARD")
 
 
 def test_the_manifest_is_plain_json(case: Case, tmp_path: Path) -> None:

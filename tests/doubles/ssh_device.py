@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.bad_input.command import EDGEKIT
 from toolkit.remote.connection import Address
 
 STAND_IN = Path(__file__).with_name("trtexec.py")
@@ -85,6 +87,14 @@ class SshDevice:
         )
         if version in _L4T:
             (self.root / "etc" / "nv_tegra_release").write_text(_L4T[version])
+
+    def has_edgekit(self, place: Path | None = None) -> None:
+        """Install the real Edgekit of these tests, on the path or as another file."""
+        run = f'OMP_NUM_THREADS=1 exec {shlex.join(EDGEKIT)} "$@"'
+        self.command("edgekit", run)
+        if place is not None:
+            place.parent.mkdir(parents=True)
+            (self.folder / "bin" / "edgekit").rename(place)
 
     def has_gpu(self, name: str, sm: str) -> None:
         """Be a computer with a desktop GPU, as its nvidia-smi tells."""

@@ -138,14 +138,15 @@ def _decide(
         check_options(source, row, decision, options, calibration_cache=cache)
         if decision.backend not in BUILDERS or (decision.where != ANYWHERE and not has_driver()):
             here = (
-                f"this version of Edgekit builds with {' and '.join(BUILDERS)}"
+                "Edgekit does not run on that board"
                 if decision.backend not in BUILDERS
                 else "there is no NVIDIA driver here"
             )
             raise BuildError(
                 f"{row.name} takes {decision.backend} at {wanted}, which builds {decision.where}: "
                 f"{here}.",
-                next_command=f"edgekit targets {row.id}",
+                next_command=f"edgekit build {quoted(source.path)} --target {row.id} "
+                "--host USER@BOARD",
             )
         if (decision.backend, decision.form) != (first.backend, first.form) or (
             len(rows) > 1 and row.is_cpu

@@ -6,8 +6,6 @@ older ones only write log lines, and those are counted, so that no build is sile
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,13 +13,13 @@ from types import FrameType
 from typing import Any
 
 from toolkit.progress import Progress, ProgressCallback
+from toolkit.stop_signals import signals_to
 from toolkit.tensorrt_log import heard_by, process_logger
 
 __all__ = ["BuildWatch", "watch_build"]
 
 _TOLD_EVERY_S = 0.2
 _NOTE_CHARS = 80
-_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class BuildWatch:
@@ -80,7 +78,7 @@ class BuildWatch:
         or what the callback raised.
         """
         try:
-            with _signals_to(self._cancel), heard_by(self._trt, self.heard):
+            with signals_to(self._cancel), heard_by(self._trt, self.heard):
                 yield
         finally:
             if self.cancelled:
@@ -95,23 +93,6 @@ class BuildWatch:
 def watch_build(trt: Any, progress: ProgressCallback) -> BuildWatch:
     """Return what listens to one build."""
     return BuildWatch(trt, progress)
-
-
-@contextmanager
-def _signals_to(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        yield  # signals arrive in the main thread only
-        return
-    handlers = {number: signal.getsignal(number) for number in _STOPPING}
-    # Only what Python handles would raise in a callback; what nohup ignores stays ignored.
-    raising = {number: before for number, before in handlers.items() if callable(before)}
-    for number in raising:
-        signal.signal(number, handler)
-    try:
-        yield
-    finally:
-        for number, before in raising.items():
-            signal.signal(number, before)
 
 
 def _monitor(trt: Any, watch: BuildWatch) -> Any:

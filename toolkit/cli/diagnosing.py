@@ -132,6 +132,15 @@ def tune(
     images: Images,
     max_drop: Annotated[float, typer.Option(help="Budget: percentage points of top-1.")] = 1.0,
     confidence: Annotated[float, typer.Option(help="Of the one-sided bound on the drop.")] = 0.95,
+    max_latency: Annotated[
+        float | None, typer.Option(help="Budget: p50 of one inference on the target, in ms.")
+    ] = None,
+    times: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="For a GPU: records of `measure --layers`, a float and an INT8 engine's."
+        ),
+    ] = None,
     calibration_images: Annotated[
         Path | None, typer.Option(help="Training images; without them a quarter of DIR.")
     ] = None,
@@ -147,8 +156,10 @@ def tune(
 ) -> Outcome:
     """Quantize, and keep the fewest layers in float that hold an accuracy budget.
 
-    Exits with 3 when the budget is not met or cannot be decided on so many images. Stopped, the
-    same command goes on where it was.
+    Exits with 3 when a budget is not met or cannot be decided. Where --max-drop and --max-latency
+    cannot both be met, latency wins: the best model within it is written. On a CPU latency is
+    measured; for a GPU it is predicted from --times. Stopped, the same command goes on where it
+    was.
 
     Example: `edgekit tune model.onnx --images val --calibration-images train --max-drop 1`
     """
@@ -161,6 +172,8 @@ def tune(
             images=images,
             max_drop=max_drop,
             confidence=confidence,
+            max_latency=max_latency,
+            times=times or (),
             calibration_images=calibration_images,
             target=target,
             samples=samples,

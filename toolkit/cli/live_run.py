@@ -20,7 +20,7 @@ from toolkit.cli.live_options import LiveOptions
 from toolkit.cli.outcome import Outcome
 from toolkit.cli.signals import stop, stopping_signals
 from toolkit.contract import Contract
-from toolkit.drift import Drift, drift_of_session
+from toolkit.drift import Drift, EngineRun, drift_of_session
 from toolkit.errors import InputError
 from toolkit.live import run_live
 from toolkit.live_answers import View
@@ -61,6 +61,14 @@ class _Ran:
     contract: Contract
     summary: LiveSummary
     machine: str
+    answers: KeptAnswers
+
+    def to_drift(self) -> EngineRun:
+        """Return what the drift note reads."""
+        smoothed = self.summary.smooth > 1
+        given = self.answers.by_frame
+        kept = [] if smoothed else [given[index].confidence for index in sorted(given)]
+        return EngineRun(str(self.engine), self.contract, kept)
 
 
 def _run_alone(
@@ -108,18 +116,17 @@ def _compare(
     asked: threading.Event,
     progress: ProgressCallback,
 ) -> Outcome:
-    runs, answers = [], []
+    runs = []
     for engine in engines:
-        kept = KeptAnswers()
         with _opened(engine, options) as (session, camera):
-            runs.append(_ran(engine, session, camera, [kept], options, asked, progress))
-        answers.append((str(engine), runs[-1].summary, kept.by_frame))
+            runs.append(_ran(engine, session, camera, [], options, asked, progress))
         if asked.is_set():
             raise InputError(
                 f"Stopped after {len(runs)} of {len(engines)} engines: nothing was compared.",
                 next_command="edgekit live A B --camera replay://DIR --frames 300",
             )
     drift = _drift(runs, options)
+    answers = [(str(ran.engine), ran.summary, ran.answers.by_frame) for ran in runs]
     comparison = compared(read_recording(options.recording()), answers, camera=options.camera)
     values = {**comparison.to_dict(), **({"drift": drift.to_dict()} if drift else {})}
     if options.out is not None:
@@ -171,6 +178,7 @@ def _ran(
     views: Sequence[View] = (),
 ) -> _Ran:
     before = read_conditions()
+    kept = KeptAnswers()
     summary = run_live(
         session,
         camera,
@@ -179,7 +187,8 @@ def _ran(
         warmup=options.warmup,
         smooth=options.smooth,
         min_confidence=options.min_confidence,
-        sinks=sinks,
+        # Other cameras run for days, and memory must not grow.
+        sinks=[*sinks, kept] if options.replays else sinks,
         views=views,
         conditions={
             "engine": engine.name,
@@ -193,7 +202,7 @@ def _ran(
         progress=progress,
     )
     summary.conditions["after"] = asdict(read_conditions())
-    return _Ran(engine, session.contract, summary, one_line(before))
+    return _Ran(engine, session.contract, summary, one_line(before), kept)
 
 
 def _drift(runs: Sequence[_Ran], options: LiveOptions) -> Drift | None:
@@ -201,7 +210,7 @@ def _drift(runs: Sequence[_Ran], options: LiveOptions) -> Drift | None:
         return None
     return drift_of_session(
         read_recording(options.recording()),
-        [(str(ran.engine), ran.contract) for ran in runs],
+        [ran.to_drift() for ran in runs],
         options.calibration,
     )
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from toolkit.cli.options import Host, Identity, Json, Out, Port, Seed, TargetName
+from toolkit.cli.options import Cam, Host, Identity, Json, Out, Port, Seed, TargetName
 from toolkit.cli.outcome import Outcome, verb
 from toolkit.cli.progress import drawn
 
@@ -39,6 +39,7 @@ def import_(
     labels: Annotated[
         Path | None, typer.Option(help="Class names in the order of the outputs.")
     ] = None,
+    cam: Cam = False,
     as_json: Json = False,
 ) -> Outcome:
     """Turn a model from elsewhere into an ONNX file with its deployment contract.
@@ -58,6 +59,7 @@ def import_(
             batch=batch,
             preprocess=preprocess or None,
             labels=labels,
+            cam=cam,
             progress=progress,
         )
     contract = model.contract
@@ -85,6 +87,7 @@ def export(
     batch: Annotated[
         int | None, typer.Option(min=1, help="Fix the batch; it is dynamic otherwise.")
     ] = None,
+    cam: Cam = False,
     as_json: Json = False,
 ) -> Outcome:
     """Turn a checkpoint into ONNX, checked against PyTorch.
@@ -101,6 +104,7 @@ def export(
             precision=precision,
             target=target,
             batch=batch,
+            cam=cam,
             progress=progress,
         )
     return Outcome(
@@ -122,6 +126,13 @@ def calibrate(
     samples: Annotated[int, typer.Option(help="Images to calibrate on.")] = 512,
     method: Annotated[str, typer.Option(help="auto, minmax, percentile, entropy or mse.")] = "auto",
     effort: Annotated[str, typer.Option(help="fast, balanced or best.")] = "balanced",
+    explicit_shifts: Annotated[
+        bool,
+        typer.Option(
+            "--explicit-shifts",
+            help="Recentre SiLU, h-swish and the like too, by a Sub before each QuantizeLinear.",
+        ),
+    ] = False,
     target: TargetName = "",
     dla: Annotated[
         bool, typer.Option("--dla", help="For the target's DLA: a float model and its cache.")
@@ -161,6 +172,7 @@ def calibrate(
             samples=samples,
             method=method,
             effort=effort,
+            explicit_shifts=explicit_shifts,
             seed=seed,
             random_data=random_data,
             from_cache=from_cache,

@@ -112,7 +112,7 @@ def measure(
     seconds: Annotated[float, typer.Option(min=0.1, help="At most so long per engine.")] = 60.0,
     batch: Annotated[int, typer.Option(min=0, help="Images per inference; 0: as built.")] = 0,
     layers: Annotated[
-        bool, typer.Option("--layers", help="Time every kernel, too (ONNX Runtime).")
+        bool, typer.Option("--layers", help="Time every kernel, too (ONNX Runtime, trtexec).")
     ] = False,
     energy: Annotated[
         bool, typer.Option("--energy", help="Millijoules per inference above idle, too.")
@@ -121,12 +121,21 @@ def measure(
     host: Host = "",
     port: Port = 0,
     identity: Identity = None,
+    edgekit: Annotated[
+        str,
+        typer.Option(
+            help="With --host: its edgekit command or virtual environment (default: looked for; "
+            "without one trtexec times TensorRT engines); none: trtexec."
+        ),
+    ] = "",
     out: Annotated[Path | None, typer.Option(help="Also write the record, for `report`.")] = None,
     as_json: Json = False,
 ) -> Outcome:
     """Time engines side by side: p50, p95, p99, with the conditions.
 
     Example: `edgekit measure model.cpu.onnx model.int8.cpu.onnx --threads 2`
+
+    Example: `edgekit measure model.onnx --host pi@raspberrypi`
     """
     from toolkit.atomic import check_writable
     from toolkit.energy_windows import EnergyPlan
@@ -136,10 +145,10 @@ def measure(
 
     if out is not None:
         check_writable(out)
-    if host and energy:
+    if edgekit and not host:
         raise InputError(
-            f"--energy reads the sensors of the machine that Edgekit runs on, not those of {host}.",
-            next_command=f"ssh {host} edgekit measure ENGINE --energy",
+            f"--edgekit {edgekit} is an Edgekit on another machine: it goes with --host.",
+            next_command="edgekit measure ENGINE --host USER@HOST --edgekit PATH",
         )
     with drawn(quiet=as_json) as progress:
         if host:
@@ -150,10 +159,15 @@ def measure(
                 host=host,
                 port=port,
                 identity=identity,
+                edgekit=edgekit,
+                threads=threads,
                 samples=samples,
                 seconds=seconds,
+                warmup=warmup,
                 batch=batch,
                 seed=seed,
+                layers=layers,
+                energy=energy,
                 progress=progress,
             )
         else:
@@ -240,6 +254,10 @@ def compare(
         str, typer.Option(help="all, or names with commas: compare under noise, blur, JPEG, too.")
     ] = "",
     seed: Seed = 0,
+    journal: Annotated[
+        Path | None,
+        typer.Option(help="Keep what --corruptions has done here, and go on after a stop."),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Also write the record, for `report`.")] = None,
     as_json: Json = False,
 ) -> Outcome:
@@ -266,12 +284,13 @@ def compare(
             at_coverage=at_coverage,
             corruptions=corruptions.split(","),
             seed=seed,
+            journal=journal,
             progress=progress,
         )
     if out is not None:
         write_comparison(out, comparison)
-    robustness = comparison.robustness
-    details = (*((robustness.line(),) if robustness else ()), *comparison.notes)
+    parts = (comparison.robustness, comparison.maps)
+    details = (*(part.line() for part in parts if part), *comparison.notes)
     return Outcome(comparison.line(), comparison.to_dict(), details=details)
 
 

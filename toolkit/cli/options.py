@@ -7,7 +7,18 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["Host", "Identity", "Images", "Json", "Out", "Port", "Seed", "TargetName", "Threads"]
+__all__ = [
+    "Cam",
+    "Host",
+    "Identity",
+    "Images",
+    "Json",
+    "Out",
+    "Port",
+    "Seed",
+    "TargetName",
+    "Threads",
+]
 
 
 def _complete_target(incomplete: str) -> list[str]:
@@ -17,9 +28,11 @@ def _complete_target(incomplete: str) -> list[str]:
     return [name for name in names if name.startswith(incomplete)]
 
 
-Host = Annotated[
-    str, typer.Option(help="USER@HOST of the device: work there over SSH, with its trtexec.")
+Cam = Annotated[
+    bool,
+    typer.Option("--cam", help="Also output which part of the picture the answer comes from."),
 ]
+Host = Annotated[str, typer.Option(help="USER@HOST of the device: work there over SSH.")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="SSH port; 0: as ~/.ssh/config has it.")]
 Identity = Annotated[Path | None, typer.Option(help="Private key file for SSH.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]

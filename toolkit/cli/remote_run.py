@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from toolkit.build.request import TensorRTOptions
 from toolkit.cli.build_lines import build_outcome
@@ -130,19 +131,9 @@ def measure_there(
     host: str,
     port: int,
     identity: Path | None,
-    samples: int,
-    seconds: float,
-    batch: int,
-    seed: int,
     progress: ProgressCallback,
+    **options: Any,
 ) -> tuple[Latency, ...]:
-    """Measure on `host`."""
-    return measure_on_device(
-        engines,
-        host=address_from_text(host, port=port or None, identity=identity),
-        samples=samples,
-        seconds=seconds,
-        batch=batch,
-        seed=seed,
-        progress=progress,
-    )
+    """Measure on `host`; `options` are those of `measure_on_device`."""
+    address = address_from_text(host, port=port or None, identity=identity)
+    return measure_on_device(engines, host=address, progress=progress, **options)

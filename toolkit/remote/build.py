@@ -26,7 +26,7 @@ from toolkit.progress import Progress, ProgressCallback, silent
 from toolkit.remote.build_script import WRONG_TENSORRT
 from toolkit.remote.bundle import FOLDER, Bundle, BundleParts, make_bundle, write_bundle
 from toolkit.remote.connection import Address, Connection, Opener, ask
-from toolkit.remote.job import VANISHED, JobEnd, run_job, stop_job
+from toolkit.remote.job import VANISHED, Job, JobEnd, run_job
 from toolkit.remote.link import PAUSES_S, Link, open_link
 from toolkit.remote.preflight import Device, check_room, inspect_device
 from toolkit.remote.pull import Finished, pull_engine
@@ -38,6 +38,7 @@ __all__ = ["build_on_device", "bundle_for"]
 
 _KEPT_DAYS = 14  # what interrupted builds left on the device
 _UNPACK_S = 300.0
+_ENGINE_IS_WHOLE = '[ "$(sha256sum < model.engine 2> /dev/null)" = "$(cat model.engine.sha256)" ]'
 
 
 def bundle_for(
@@ -121,7 +122,8 @@ def build_on_device(
         parts = _parts(source, row, decision, batch, workspace_mib, dla_core, cache)
         folder = f"{device.folder}/builds/{parts.bundle.digest[:16]}"
         _push(link, device, parts.bundle, folder, progress)
-        end = _run(link, f"{folder}/{FOLDER}", progress)
+        job = Job(f"{folder}/{FOLDER}", "build", _ENGINE_IS_WHOLE)
+        end = run_job(link, job, progress=progress)
         log = out.with_name(f"{out.name}.build.log")
         write_text(log, end.log)
         _check_end(end, link, device, log)
@@ -171,7 +173,7 @@ def _push(
     if link.step(is_there):
         return
     size = sum(map(len, bundle.files.values()))
-    link.step(lambda there: check_room(device, there, size))
+    link.step(lambda there: check_room(there, size, free_mib=device.disk_free_mib))
     with tempfile.TemporaryDirectory(prefix="edgekit-") as local:
         archive = Path(local) / "bundle.tar.gz"
         write_bundle(bundle, archive)
@@ -182,15 +184,6 @@ def _push(
         f"tar -xzf bundle.tar.gz && rm bundle.tar.gz && echo {bundle.digest} > ready; }}"
     )
     link.step(lambda there: ask(there, unpack, what="unpack the bundle", timeout_s=_UNPACK_S))
-
-
-def _run(link: Link, folder: str, progress: ProgressCallback) -> JobEnd:
-    try:
-        return run_job(link, folder, progress=progress)
-    except KeyboardInterrupt:
-        progress(Progress("stop", 0, 1, "ending the build on the device"))
-        link.step(lambda there: stop_job(there, folder))
-        raise
 
 
 def _clean_up(link: Link, device: Device, folder: str, progress: ProgressCallback) -> None:

@@ -18,6 +18,7 @@ from toolkit.errors import BuildError
 
 __all__ = [
     "FIND_TRTEXEC",
+    "WHERE_TRTEXEC",
     "WRONG_TENSORRT",
     "TrtexecFlags",
     "build_script",
@@ -28,11 +29,17 @@ __all__ = [
 WRONG_TENSORRT = 3
 """Exit code of build.sh where the device's TensorRT has not the flags the bundle needs."""
 
-FIND_TRTEXEC = """\
+WHERE_TRTEXEC = """\
 trtexec=${TRTEXEC:-}
 for place in trtexec /usr/src/tensorrt/bin/trtexec /usr/local/bin/trtexec; do
   [ -n "$trtexec" ] || trtexec=$(command -v "$place" || true)
 done
+"""
+"""Sets `trtexec`: where it is, or nothing."""
+
+FIND_TRTEXEC = (
+    WHERE_TRTEXEC
+    + """\
 if [ -z "$trtexec" ]; then
   echo 'trtexec: not found; JetPack puts it into /usr/src/tensorrt/bin' >&2
   exit 127
@@ -40,6 +47,7 @@ fi
 offers=$("$trtexec" --help 2>&1 < /dev/null)
 has() { case $offers in *"  $1"*) true ;; *) false ;; esac; }
 """
+)
 """Sets `trtexec` and `has`, which says whether its help has a line with an option."""
 
 _HEAD = """\

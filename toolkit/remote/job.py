@@ -1,10 +1,12 @@
 """A script that runs on the device without us: started once, followed, found again after a cut.
 
-Its folder holds `pid`, `build.log` and, when it has ended, `rc` with the exit code.
+Its folder holds `pid`, its log and, when it has ended, `rc` with the exit code. Only Ctrl-C and its
+like end it early.
 """
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,8 +15,9 @@ from shlex import quote
 from toolkit.progress import Progress, ProgressCallback
 from toolkit.remote.connection import Connection, ask
 from toolkit.remote.link import Link
+from toolkit.stop_signals import signals_to
 
-__all__ = ["VANISHED", "JobEnd", "run_job", "stop_job"]
+__all__ = ["VANISHED", "Job", "JobEnd", "run_job"]
 
 VANISHED = -1
 """Exit code of a job that left none: killed with its shell, or the device lost power."""
@@ -29,13 +32,11 @@ alive() {{ [ -f pid ] && [ "$(readlink "/proc/$(cat pid)/cwd")" = "$(pwd -P)" ];
 """
 _START = """\
 if [ ! -f rc ] && alive; then echo running; exit; fi
-if [ "$(cat rc 2> /dev/null)" = 0 ] &&
-  [ "$(sha256sum < model.engine 2> /dev/null)" = "$(cat model.engine.sha256)" ]; then
-  echo finished; exit
-fi
-rm -f rc pid build.log
-: > build.log || exit
-setsid nohup sh -c 'sh build.sh >> build.log 2>&1 < /dev/null; echo $? > rc.part; mv rc.part rc' \\
+if [ "$(cat rc 2> /dev/null)" = 0 ] && {is_whole}; then echo finished; exit; fi
+rm -f rc pid {name}.log
+: > {name}.log || exit
+setsid nohup sh -c \\
+  'sh {name}.sh >> {name}.log 2>&1 < /dev/null; echo $? > rc.part; mv rc.part rc' \\
   > /dev/null 2>&1 < /dev/null &
 echo $! > pid || exit
 echo started
@@ -46,9 +47,9 @@ seen={seen}
 while :; do
   ended=; [ -f rc ] && ended=1
   alive || ended=1
-  size=$(wc -c < build.log)
+  size=$(wc -c < {name}.log)
   if [ "$size" -gt "$seen" ]; then
-    tail -c "+$((seen + 1))" build.log | head -c "$((size - seen))"
+    tail -c "+$((seen + 1))" {name}.log | head -c "$((size - seen))"
     seen=$size; quiet=0
   fi
   [ -n "$ended" ] && break
@@ -57,6 +58,16 @@ while :; do
   sleep 0.2 2> /dev/null || sleep 1
 done
 """
+
+
+@dataclass(frozen=True)
+class Job:
+    """`NAME.sh` in `folder` of the device; `is_whole` tests in sh if its result is complete."""
+
+    folder: str
+    name: str
+    """A plain word, which also names the log and the step of the progress."""
+    is_whole: str
 
 
 @dataclass(frozen=True)
@@ -70,20 +81,34 @@ class JobEnd:
 
 def run_job(
     link: Link,
-    folder: str,
+    job: Job,
     *,
     progress: ProgressCallback,
     clock: Callable[[], float] = time.monotonic,
 ) -> JobEnd:
-    """Run `build.sh` of `folder` to its end, however often the connection is cut.
+    """Run a job to its end, however often the connection is cut. Ctrl-C ends it there, too.
 
     Raises RemoteError when the device stays away; the job goes on there.
     """
-    head = _ALIVE.format(folder=quote(folder))
+    try:
+        # The command line ends at once when it is interrupted: here something has to be told first.
+        with signals_to(signal.default_int_handler):
+            return _started_and_followed(link, job, progress, clock)
+    except KeyboardInterrupt:
+        progress(Progress("stop", 0, 1, f"ending the {job.name} on the device"))
+        link.step(lambda there: _stop(there, job.folder))
+        raise
+
+
+def _started_and_followed(
+    link: Link, job: Job, progress: ProgressCallback, clock: Callable[[], float]
+) -> JobEnd:
+    head = _ALIVE.format(folder=quote(job.folder))
     states: list[str] = []
 
     def start(connection: Connection) -> str:
-        return ask(connection, head + _START, what="start the build")
+        script = head + _START.format(name=job.name, is_whole=job.is_whole)
+        return ask(connection, script, what=f"start the {job.name}")
 
     states.append(link.step(start))
     log = bytearray()
@@ -99,10 +124,10 @@ def run_job(
             told_s = now_s
             last = log.decode("utf-8", "replace").rstrip().rpartition("\n")[2]
             note = f"{now_s - began_s:.0f} s: {last[:_NOTE_CHARS]}"
-            progress(Progress("build", log.count(b"\n"), 0, note))
+            progress(Progress(job.name, log.count(b"\n"), 0, note))
 
     def follow(connection: Connection) -> int:
-        script = head + _FOLLOW.format(seen=len(log))
+        script = head + _FOLLOW.format(seen=len(log), name=job.name)
         answer = connection.run(script, hear=hear, timeout_s=None)
         if answer.code != 0:
             raise ConnectionError(f"{connection.address} stopped telling the log ({answer.err})")
@@ -111,7 +136,7 @@ def run_job(
             connection,
             f"{head}for i in 1 2 3 4 5; do [ -f rc ] && break; sleep 0.2; done; "
             f"cat rc 2> /dev/null || echo {VANISHED}",
-            what="say how the build ended",
+            what=f"say how the {job.name} ended",
         )
         return int(code or VANISHED)
 
@@ -120,6 +145,6 @@ def run_job(
     return JobEnd(code, log.decode("utf-8", "replace"), found)
 
 
-def stop_job(connection: Connection, folder: str) -> None:
+def _stop(connection: Connection, folder: str) -> None:
     """End a running job with everything it started."""
     connection.run(f'{_ALIVE.format(folder=quote(folder))}alive && kill -- "-$(cat pid)"')

@@ -14,7 +14,10 @@ from toolkit.remote.machine import conditions_of, open_machine
 from toolkit.remote.trtexec import version_from_banner
 from toolkit.shell import word
 
-__all__ = ["Device", "check_room", "inspect_device"]
+__all__ = ["OUR_FOLDER", "Device", "check_room", "inspect_device"]
+
+OUR_FOLDER = ".cache/edgekit"
+"""Where Edgekit keeps its files on a device, below the home folder."""
 
 _LEAST_MIB = 512  # less than TensorRT's libraries take once they are loaded
 _COMFORTABLE_MIB = 2048
@@ -90,7 +93,7 @@ def inspect_device(
         trtexec=lines[0].removeprefix("path "),
         tensorrt=tensorrt,
         offers=answers,
-        folder=f"{lines[1].removeprefix('home ')}/.cache/edgekit",
+        folder=f"{lines[1].removeprefix('home ')}/{OUR_FOLDER}",
         disk_free_mib=disk_mib,
         swap_free_mib=swap_mib,
         warnings=(
@@ -100,13 +103,13 @@ def inspect_device(
     )
 
 
-def check_room(device: Device, connection: Connection, size: int) -> None:
-    """Raise RemoteError when the device's disk cannot hold a build of `size` bytes."""
+def check_room(connection: Connection, size: int, *, free_mib: int) -> None:
+    """Raise RemoteError when the device's disk cannot hold work on `size` bytes."""
     needed_mib = _ROOM_MIB + _ROOM_FACTOR * size // 2**20
-    if device.disk_free_mib < needed_mib:
+    if free_mib < needed_mib:
         raise RemoteError(
-            f"The disk of {connection.address} has {device.disk_free_mib} MiB free; this build "
-            f"needs {needed_mib} MiB.",
+            f"The disk of {connection.address} has {free_mib} MiB free; this needs "
+            f"{needed_mib} MiB.",
             next_command=f"{connection.address.ssh} df -h",
         )
 

@@ -9,16 +9,20 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from toolkit.activation_map import ACTIVATION_MAP
 from toolkit.errors import InputError
+from toolkit.kernel_time import KernelTime
 
 __all__ = [
     "BuildLog",
     "LayerTime",
     "QueryTime",
     "Summary",
+    "kernels_from_layers",
     "layers_from_profile",
     "output_from_json",
     "read_build_log",
@@ -76,6 +80,8 @@ class LayerTime:
     name: str
     average_ms: float
     percentage: float
+    median_ms: float | None = None
+    """None where a version writes the average alone, as 8.2 does."""
 
 
 @dataclass(frozen=True)
@@ -146,33 +152,48 @@ def times_from_json(text: str, *, warmup_ms: float) -> tuple[QueryTime, ...]:
 
 
 def layers_from_profile(text: str) -> tuple[LayerTime, ...]:
-    """Return the layers of an `--exportProfile` file, the slowest first. Raises InputError."""
+    """Return the layers of an `--exportProfile` file, in its order. Raises InputError."""
     try:
-        layers = [
-            LayerTime(str(row["name"]), float(row["averageMs"]), float(row["percentage"]))
+        layers = tuple(
+            LayerTime(
+                name=str(row["name"]),
+                average_ms=float(row["averageMs"]),
+                percentage=float(row["percentage"]),
+                median_ms=float(row["medianMs"]) if "medianMs" in row else None,
+            )
             for row in json.loads(text)
             if "name" in row  # the first entry is the count of iterations
-        ]
+        )
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"The profile that trtexec wrote cannot be read ({type(error).__name__}: {error}).",
             next_command=_AGAIN,
         ) from error
-    return tuple(sorted(layers, key=lambda layer: -layer.average_ms))
+    return layers
+
+
+def kernels_from_layers(layers: Sequence[LayerTime]) -> tuple[KernelTime, ...]:
+    """Return the layers as kernels; trtexec says neither what they compute nor how precisely."""
+    times = [each.average_ms if each.median_ms is None else each.median_ms for each in layers]
+    total = math.fsum(times) or 1.0
+    return tuple(
+        KernelTime(each.name, operator="", precision="", median_ms=ms, share=ms / total)
+        for each, ms in zip(layers, times, strict=True)
+    )
 
 
 def output_from_json(text: str) -> tuple[tuple[int, ...], list[float]]:
-    """Return shape and values of the only output in an `--exportOutput` file.
+    """Return shape and values of the logits in an `--exportOutput` file.
 
     Raises InputError when the file holds something else.
     """
     try:
-        (output,) = json.loads(text)
+        (output,) = (each for each in json.loads(text) if each.get("name") != ACTIVATION_MAP)
         shape = tuple(int(size) for size in str(output["dimensions"]).split("x"))
         values = [float(value) for value in output["values"]]
         if math.prod(shape) != len(values):
             raise ValueError(f"{len(values)} values for {output['dimensions']}")
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"The outputs that trtexec wrote cannot be read ({type(error).__name__}: {error}).",
             next_command=_AGAIN,

@@ -15,6 +15,11 @@ __all__ = ["html_from_tuned", "tradeoff_plot"]
 _FRAME = (52.0, 16.0, 746.0, 316.0)
 _SIZE = (760.0, 360.0)
 _COLUMNS = ("Layers in float", "Last one added", "MACs in INT8", "Drop, points", "At most, points")
+_LATENCY_COLUMN = "p50 predicted, ms"
+_AXIS_NOTE = (
+    "Layers go to float in the order of error removed per millisecond. Milliseconds at the points "
+    "are predicted from layer times; only the verdict's may be measured."
+)
 
 
 def html_from_tuned(tuned: Tuned) -> str:
@@ -24,6 +29,7 @@ def html_from_tuned(tuned: Tuned) -> str:
         f"Tuning {tuned.model.path.name}",
         element("p", tuned.line(), class_="remark"),
         element("p", tuned.advice(), class_="remark") if tuned.advice() else None,
+        element("p", _AXIS_NOTE, class_="remark") if tuned.latency else None,
         tradeoff_plot(tuned),
         _table(tuned),
         element(
@@ -86,17 +92,27 @@ def _mark(point: CurvePoint, across: Scale, up: Scale, confidence: float) -> Mar
     return fragment(
         line(x, up.at(drop), x, up.at(bound), "error int8"),
         dot(x, up.at(drop), "int8" if point.chosen else "fp32"),
-        label(x + 9, up.at(drop) + 4, "chosen", "name") if point.chosen else None,
+        label(x + 9, up.at(drop) + 4, _words(point), "name") if _words(point) else None,
     )
+
+
+def _words(point: CurvePoint) -> str:
+    words = ["chosen"] if point.chosen else []
+    if point.predicted_ms is not None:
+        words.append(f"{point.predicted_ms:.2f} ms")
+    return ", ".join(words)
 
 
 def _table(tuned: Tuned) -> Markup:
     points: Sequence[CurvePoint] = sorted(tuned.curve, key=lambda point: point.float_layers)
-    head = element("tr", *(element("th", name, scope="col") for name in _COLUMNS))
+    columns = (*_COLUMNS, _LATENCY_COLUMN) if tuned.latency else _COLUMNS
+    head = element("tr", *(element("th", name, scope="col") for name in columns))
     rows = []
     for point in points:
         drop, bound = _span(point, tuned.confidence)
         count = f"{point.float_layers}{' (chosen)' if point.chosen else ''}"
-        cells = (count, point.last, f"{point.int8_mac_share:.1%}", f"{drop:.2f}", f"{bound:.2f}")
+        cells = [count, point.last, f"{point.int8_mac_share:.1%}", f"{drop:.2f}", f"{bound:.2f}"]
+        if tuned.latency:
+            cells.append("" if point.predicted_ms is None else f"{point.predicted_ms:.3f}")
         rows.append(element("tr", *(element("td", cell) for cell in cells)))
     return element("table", element("thead", head), element("tbody", *rows))

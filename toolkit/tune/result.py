@@ -8,7 +8,8 @@ from typing import Any
 
 from toolkit.artifacts import OnnxModel
 from toolkit.statistics import images_to_decide
-from toolkit.statistics.budgets import MET, UNDECIDED, PairedDrop
+from toolkit.statistics.budgets import MET, NOT_MET, UNDECIDED, PairedDrop
+from toolkit.tune.tuned_latency import TunedLatency
 
 __all__ = ["CurvePoint", "Tuned", "curve_path", "journal_path", "page_path"]
 
@@ -23,6 +24,8 @@ class CurvePoint:
     int8_mac_share: float
     seen: PairedDrop
     chosen: bool
+    predicted_ms: float | None = None
+    """Its latency as layer times predict it; None without a latency budget."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +35,11 @@ class Tuned:
     `max_drop` is in percentage points, `confidence` one-sided, a fraction. `layers` is how many
     INT8 could run, `ranking` holds each with the error of the logits that it makes alone, the
     largest first (empty where INT8 fitted as it was, and none was asked for); `kept` are the first
-    of them. `images_run` counts inferences of single images in this run, on both sides of
-    every comparison and one per layer and image of the ranking (which runs only the part of the
-    network behind the layer); `images_recalled` those that the journal already held.
+    of them, or under a latency budget the first in the order of its plan.
+
+    `images_run` counts inferences of single images in this run, on both sides of every comparison
+    and one per layer and image of the ranking (which runs only the part of the network behind the
+    layer); `images_recalled` those that the journal already held.
     """
 
     model: OnnxModel
@@ -51,11 +56,19 @@ class Tuned:
     images_recalled: int
     seconds: float
     notes: tuple[str, ...] = ()
+    latency: TunedLatency | None = None
+    """What became of the latency budget; None where there was none."""
+
+    @property
+    def accuracy_verdict(self) -> str:
+        """Return "met", "not met" or "undecided" for the accuracy budget."""
+        return self.judged.verdict(self.max_drop / 100.0, self.confidence)
 
     @property
     def verdict(self) -> str:
-        """Return "met", "not met" or "undecided"."""
-        return self.judged.verdict(self.max_drop / 100.0, self.confidence)
+        """Return "met" where every budget is, "not met" where one is not, or "undecided"."""
+        verdicts = (self.accuracy_verdict, self.latency.verdict if self.latency else MET)
+        return next((word for word in (NOT_MET, UNDECIDED) if word in verdicts), MET)
 
     @property
     def bound_points(self) -> float:
@@ -65,7 +78,7 @@ class Tuned:
     @property
     def images_to_decide(self) -> int | None:
         """Return how many images would decide an undecided verdict, as far as can be told."""
-        if self.verdict != UNDECIDED:
+        if self.accuracy_verdict != UNDECIDED:
             return None
         seen = self.judged
         needed = images_to_decide(
@@ -79,20 +92,26 @@ class Tuned:
 
     def line(self) -> str:
         """Return the result as one line."""
+        accuracy = (
+            f"drop {100.0 * self.judged.drop:.2f} points, at most {self.bound_points:.2f} with "
+            f"{self.confidence:.1%} confidence, budget {self.max_drop:.2f}"
+        )
+        kept = f"{len(self.kept)} of {self.layers} layers kept in float"
+        if self.latency is None:
+            return f"{self.model.path}  {self.verdict}: {accuracy}; {kept}"
         return (
-            f"{self.model.path}  {self.verdict}: drop {100.0 * self.judged.drop:.2f} points, at "
-            f"most {self.bound_points:.2f} with {self.confidence:.1%} confidence, budget "
-            f"{self.max_drop:.2f}; {len(self.kept)} of {self.layers} layers kept in float"
+            f"{self.model.path}  {self.verdict}: accuracy {self.accuracy_verdict}: {accuracy}; "
+            f"{self.latency.line()}; {kept}"
         )
 
     def advice(self) -> str:
         """Return what would help where the budget was not shown to be met, or ""."""
         if self.verdict == MET:
             return ""
-        text = []
+        text = [self.latency.advice()] if self.latency and self.latency.advice() else []
         if not self.fits_search:
-            text.append("no candidate fits the budget: this is the best one found")
-        if self.verdict == UNDECIDED:
+            text.append(self._why_nothing_fits())
+        if self.accuracy_verdict == UNDECIDED:
             needed = self.images_to_decide
             text.append(
                 f"about {needed} images to judge on would decide, {self.judged.n} were there"
@@ -101,11 +120,22 @@ class Tuned:
             )
         return "; ".join(text)
 
+    def _why_nothing_fits(self) -> str:
+        if self.latency is None or not self.latency.holds_back:
+            return "no candidate fits the budget: this is the best one found"
+        if not self.latency.plan.reached:
+            return "nor does it fit the accuracy budget"
+        return (
+            f"no candidate within {self.latency.max_ms:g} ms fits the accuracy budget: latency "
+            "wins, and this is the best one found within it"
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values: what `--json` prints and the file beside the model holds."""
         return {
             "model": str(self.model.path),
             "verdict": self.verdict,
+            "accuracy_verdict": self.accuracy_verdict,
             "drop_points": 100.0 * self.judged.drop,
             "bound_points": self.bound_points,
             "lower_bound_points": 100.0 * self.judged.at_least(self.confidence),
@@ -125,6 +155,7 @@ class Tuned:
             "seconds": round(self.seconds, 2),
             "digest": self.model.digest,
             "notes": list(self.notes),
+            "latency": self.latency.to_dict() if self.latency else None,
         }
 
 
@@ -157,4 +188,5 @@ def _point(point: CurvePoint, confidence: float) -> dict[str, Any]:
         "drop_points": 100.0 * point.seen.drop,
         "bound_points": 100.0 * point.seen.at_most(confidence),
         "chosen": point.chosen,
+        "predicted_ms": point.predicted_ms,
     }

@@ -34,13 +34,14 @@ class Budget:
 
 
 def fewest_float(
-    evaluate: Callable[[int], PairedDrop], *, layers: int, budget: Budget
+    evaluate: Callable[[int], PairedDrop], *, layers: int, budget: Budget, fewest: int = 0
 ) -> tuple[int, bool]:
     """Return how many layers to keep in float, and whether that fits the budget.
 
     `evaluate(k)` is the drop with the k most sensitive layers in float; at most `layers` - 1 can
-    be, for one must stay INT8. Takes at most about 2 log2(layers) evaluations, and one when INT8
-    fits as it is. Where nothing fits, the candidate with the least cost of those evaluated.
+    be, for one must stay INT8, and at least `fewest`. Takes at most about 2 log2(layers)
+    evaluations, and one when the first of them fits. Where nothing fits, the candidate with the
+    least cost of those evaluated.
     """
     most = layers - 1
     seen: dict[int, PairedDrop] = {}
@@ -49,7 +50,7 @@ def fewest_float(
         seen[count] = evaluate(count)
         return budget.fits(seen[count])
 
-    low, high = -1, 0  # `low` does not fit; `high` is next to be tried
+    low, high = fewest - 1, fewest  # `low` does not fit; `high` is next to be tried
     while not fits(high):
         if high >= most:
             return min(seen, key=lambda k: (budget.cost(seen[k]), k)), False

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import functools
-import tempfile
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from calibration.emit import Quantized
+from calibration.graph import Graph, prepare
 from calibration.keep_float import layer_errors
+from calibration.placement import place
 from calibration.quantize import quantize
 from calibration.schemes import SCHEMES, Scheme
 from targets import get
@@ -28,14 +28,19 @@ from toolkit.onnx_file import open_model, read_onnx
 from toolkit.progress import Progress, ProgressCallback, silent
 from toolkit.record_file import write_record
 from toolkit.shell import quoted
-from toolkit.statistics.budgets import PairedDrop
-from toolkit.tune.candidates import Candidates, in_final_precision
+from toolkit.tune.candidate_search import search_candidates
+from toolkit.tune.candidates import in_final_precision
+from toolkit.tune.cpu_latency import measured_in_turns, times_on_this_cpu
 from toolkit.tune.evaluate import Evaluator, paired
 from toolkit.tune.journal import open_journal
+from toolkit.tune.latency_budget import check_latency_options, search_within
+from toolkit.tune.layer_times import LayerTimes
 from toolkit.tune.page import html_from_tuned
-from toolkit.tune.result import CurvePoint, Tuned, curve_path, journal_path, page_path
-from toolkit.tune.search import Budget, fewest_float
+from toolkit.tune.recorded_times import recorded_times
+from toolkit.tune.result import Tuned, curve_path, journal_path, page_path
+from toolkit.tune.search import Budget
 from toolkit.tune.split import Split, split_images
+from toolkit.tune.tuned_latency import TunedLatency
 
 __all__ = ["tune"]
 
@@ -52,6 +57,8 @@ def tune(
     images: Path,
     max_drop: float,
     confidence: float = 0.95,
+    max_latency: float | None = None,
+    times: Sequence[Path] = (),
     calibration_images: Path | None = None,
     target: str = "",
     samples: int = 512,
@@ -70,15 +77,24 @@ def tune(
     that each makes alone. A third of the images steers the search; the other two thirds judge its
     result, once. Calibration takes images of `calibration_images`, or a quarter of `images`.
 
+    With `max_latency`, p50 of one inference in milliseconds, layers are ordered by error removed
+    per millisecond instead, and only candidates within it are searched. For the CPU of this machine
+    layers are timed here and the result is measured, in turns with plain INT8. For a GPU `times`
+    are latency records with the kernels of a float and an INT8 engine on that device, and the
+    latency of the result stays a prediction. Where both budgets cannot be met, latency wins.
+
     The best candidate is written even if the budget is not met. Every evaluation is kept in a
     journal beside it: the same call after an interruption goes on where it stopped. Raises
-    InputError, ModelError, ContractError, calibration.CalibrationError, targets.TargetError.
+    InputError, ModelError, ContractError, calibration.CalibrationError, targets.TargetError, and
+    for a latency budget what `build` and `measure` raise.
     """
     started = time.monotonic()
     _check(model, max_drop, confidence)
+    check_latency_options(model, max_latency=max_latency, times=times, target=target)
     out = out or model.with_name(f"{model.name.removesuffix('.onnx')}.tuned.int8.onnx")
     check_writable(out)
     source, scheme = open_model(model), _scheme(target)
+    recorded = _recorded(source, scheme, target, times)
     split = split_images(
         images,
         source.contract,
@@ -94,7 +110,20 @@ def tune(
     evaluator = Evaluator(journal, threads=threads, progress=progress)
     ranking = functools.cache(lambda: _ranking(made, sample, evaluator, progress))
     budget = Budget(max_drop / 100.0, confidence=confidence, judges=len(split.judge.images))
-    found = _search(source, made, ranking, split, evaluator, budget)
+    search = functools.partial(
+        search_candidates, source, made, ranking, split.search, evaluator, budget
+    )
+    latency: TunedLatency | None = None
+    if max_latency is None:
+        found = search()
+    elif recorded is not None:
+        found, latency = search_within(max_latency, recorded, ranking(), search=search)
+    else:
+        here = times_on_this_cpu(source, made, journal, threads=threads, progress=progress)
+        run = functools.partial(
+            measured_in_turns, int8=made, source=source, threads=threads, progress=progress
+        )
+        found, latency = search_within(max_latency, here, ranking(), search=search, measured=run)
     final, notes = in_final_precision(found.made, sample)
     written = write_int8_model(final, source, out)
     write_golden(make_golden(written, float_model=source), out)
@@ -109,13 +138,14 @@ def tune(
         judged=judged,
         layers=made.quantized,
         kept=found.kept,
-        ranking=tuple(ranking().items()) if len(found.curve) > 1 else (),
+        ranking=tuple(ranking().items()) if latency or len(found.curve) > 1 else (),
         curve=found.curve,
         fits_search=found.fits,
         images_run=evaluator.images_run,
         images_recalled=evaluator.images_recalled,
         seconds=time.monotonic() - started,
-        notes=(*split.notes, *_notes(budget, split), *made.notes, *notes),
+        notes=(*split.notes, *_notes(budget, split, latency), *made.notes, *notes),
+        latency=latency,
     )
     write_text(page_path(out), html_from_tuned(tuned))
     write_record(curve_path(out), tuned.to_dict(), kind=_KIND, version=_VERSION)
@@ -187,46 +217,18 @@ def _ranking(
     return evaluator.ranking(errors, made.table.digest, layers=layers, images=len(sample))
 
 
-@dataclass(frozen=True)
-class _Found:
-    kept: tuple[str, ...]
-    fits: bool
-    made: Quantized
-    curve: tuple[CurvePoint, ...]
+def _recorded(
+    source: OnnxModel, scheme: Scheme, target: str, records: Sequence[Path]
+) -> LayerTimes | None:
+    """Return the layer times in `records`, before any calibration; None for no records."""
+    if not records:
+        return None
+    ready = prepare(read_onnx(source.path))
+    layers = place(ready, scheme).int8_nodes
+    return recorded_times(records, model=source, target=target, graph=Graph(ready), layers=layers)
 
 
-def _search(
-    source: OnnxModel,
-    made: Quantized,
-    ranking: Callable[[], dict[str, float]],
-    split: Split,
-    evaluator: Evaluator,
-    budget: Budget,
-) -> _Found:
-    reference = evaluator.right(source.path, split.search, step="search: float model")
-    points: list[CurvePoint] = []
-    with tempfile.TemporaryDirectory(prefix="edgekit-tune-") as folder:
-        candidates = Candidates(Path(folder), source, made.recipe, lambda: tuple(ranking()))
-
-        def evaluate(count: int) -> PairedDrop:
-            candidate = candidates.made(count)
-            step = f"search: {count} layers in float"
-            right = evaluator.right(candidates.written(candidate), split.search, step=step)
-            seen = paired(reference, right)
-            last = candidates.kept(count)[-1] if count else ""
-            points.append(CurvePoint(count, last, candidate.int8_mac_share_all, seen, False))
-            return seen
-
-        kept, fits = fewest_float(evaluate, layers=made.quantized, budget=budget)
-        best, names = candidates.made(kept), candidates.kept(kept)
-    curve = tuple(
-        CurvePoint(p.float_layers, p.last, p.int8_mac_share, p.seen, p.float_layers == kept)
-        for p in points
-    )
-    return _Found(names, fits, best, curve)
-
-
-def _notes(budget: Budget, split: Split) -> list[str]:
+def _notes(budget: Budget, split: Split, latency: TunedLatency | None) -> list[str]:
     notes = [
         f"searched on {len(split.search.images)} images, judged once on "
         f"{len(split.judge.images)} others"
@@ -237,4 +239,4 @@ def _notes(budget: Budget, split: Split) -> list[str]:
             f"{100.0 * budget.max_drop:g} points even where no answer changes; the search went by "
             "the drop it saw"
         )
-    return notes
+    return [*notes, *(latency.notes() if latency else ())]

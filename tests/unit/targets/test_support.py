@@ -110,7 +110,8 @@ def test_a_tensorrt_version_finds_the_jetpack_that_ships_it() -> None:
 def test_int8_is_refused_where_the_gpu_has_none(name: str) -> None:
     with pytest.raises(TargetError, match="has no INT8 in TensorRT") as caught:
         decided(name)
-    assert "--precision fp16" in caught.value.next_command
+    assert caught.value.next_command.endswith(" --host USER@BOARD")
+    assert "--precision" not in caught.value.next_command  # which does not go with --host
     assert decided(name, "fp16").form == "fp16-flag"
 
 
@@ -139,8 +140,9 @@ def test_dla_on_tensorrt_11_takes_the_graph() -> None:
 
 
 def test_dla_in_fp32_is_refused() -> None:
-    with pytest.raises(TargetError, match="computes in FP16 and INT8, not in FP32"):
+    with pytest.raises(TargetError, match="computes in FP16 and INT8, not in FP32") as caught:
         decided("orin-nx-16gb", "fp32", dla=True)
+    assert caught.value.next_command.startswith("edgekit import SOURCE --precision fp16 --target")
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 from tests.doubles.ssh_device import STAND_IN
 from toolkit.errors import InputError
 from toolkit.remote.trtexec import (
+    kernels_from_layers,
     layers_from_profile,
     output_from_json,
     read_build_log,
@@ -89,7 +90,17 @@ def test_times_profile_and_summary_are_read_alike_in_every_version(
     assert summary.rows["Latency"]["median"] == pytest.approx(middle, abs=1e-4)
     assert summary.throughput_qps > 0
     assert read_build_log(text).load_s == pytest.approx(0.013)
-    assert [layer.name for layer in layers_from_profile(profile.read_text())] == ["conv2", "conv1"]
+    assert [layer.name for layer in layers_from_profile(profile.read_text())] == ["conv1", "conv2"]
+
+
+def test_layers_become_kernels_with_their_median_where_there_is_one() -> None:
+    rows = '{"name": "a + b", "averageMs": 3.0, "medianMs": 2.0, "percentage": 75.0}'
+    old = '{"name": "c", "averageMs": 6.0, "percentage": 25.0}'
+    kernels = kernels_from_layers(layers_from_profile(f'[{{"count": 2}}, {rows}, {old}]'))
+    assert [(each.name, each.median_ms, each.share) for each in kernels] == [
+        ("a + b", 2.0, 0.25),
+        ("c", 6.0, 0.75),
+    ]
 
 
 @pytest.mark.parametrize("text", ["", "[", "{}", '[{"latencyMs": 1}]', '[{"name": "a"}]', "[1]"])

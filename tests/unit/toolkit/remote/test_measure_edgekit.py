@@ -1,0 +1,330 @@
+"""The Edgekit on the other side is the real one, in a process of its own behind a real sshd."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.bad_input.command import EDGEKIT, Place, is_refusal
+from tests.doubles.ssh_device import SshDevice
+from tests.unit.toolkit.onnx_graphs import classifier, contract
+from toolkit.artifacts import Engine, manifest_path
+from toolkit.build import build
+from toolkit.errors import EdgekitError, InputError, RemoteError
+from toolkit.latency import Latency, ratio_between, read_latency, write_latency
+from toolkit.onnx_file import write_onnx
+from toolkit.progress import Progress
+from toolkit.remote.build import build_on_device
+from toolkit.remote.connection import open_connection
+from toolkit.remote.measure import measure_on_device
+from toolkit.remote.their_edgekit import find_edgekit
+from toolkit.remote.timing_options import TimingOptions
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Path:
+    path = tmp_path / "small.onnx"
+    write_onnx(classifier(), path, contract())
+    return build(path, target="cpu", out=tmp_path / "an engine.cpu.onnx").path
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    made = Place(tmp_path / "here", tmp_path / "tmp")
+    for folder in (made.folder, made.temporary):
+        folder.mkdir()
+    return made
+
+
+def measured(device: SshDevice, *engines: Path, **options: Any) -> tuple[Latency, ...]:
+    wanted: dict[str, Any] = {"samples": 40, "threads": 1, "root": str(device.root), **options}
+    return measure_on_device(engines, host=device.address, **wanted)
+
+
+def refused(device: SshDevice, *engines: Path, **options: Any) -> EdgekitError:
+    with pytest.raises(EdgekitError) as caught:
+        measured(device, *engines, **options)
+    return caught.value
+
+
+def left_there(device: SshDevice) -> list[Path]:
+    runs = device.home / ".cache" / "edgekit" / "runs"
+    return list(runs.iterdir()) if runs.exists() else []
+
+
+def for_tensorrt(device: SshDevice, model: Path) -> Engine:
+    return build_on_device(
+        model,
+        target="jetson-orin-nano-8gb",
+        host=device.address,
+        out=model.with_name("a.engine"),
+        batch="4",
+        root=str(device.root),
+    )
+
+
+def test_cpu_engines_and_models_are_measured_in_turns_by_the_edgekit_there(
+    device: SshDevice, engine: Path, tmp_path: Path
+) -> None:
+    device.has_edgekit()
+    runs = measured(device, engine, engine.with_name("small.onnx"), layers=True, batch=2)
+    write_latency(tmp_path / "x.latency.json", runs)
+    assert read_latency(tmp_path / "x.latency.json") == runs
+    assert [run.engine for run in runs] == [str(engine), str(engine.with_name("small.onnx"))]
+    assert {(len(run.samples_ms), run.threads, run.batch) for run in runs} == {(40, 1, 2)}
+    assert ratio_between(*runs).rounds > 1
+    for run in runs:
+        assert run.layers and run.cold_start_ms > 0.0 and len(run.warmup_ms) == 50
+        assert run.conditions["host"] == str(device.address)
+        assert run.conditions["measured_with"] == "edgekit 0.1.0"
+        assert (
+            run.conditions["versions"]["onnxruntime"]
+            == run.conditions["before"]["versions"]["onnxruntime"]
+        )
+        assert run.notes[0] == f"timed on {device.address} by its Edgekit 0.1.0"
+        assert "preprocessing is not part of it" in run.notes[1]
+    assert not left_there(device)
+
+
+def test_a_connection_cut_meanwhile_leaves_one_measurement_that_went_on(
+    device: SshDevice, engine: Path
+) -> None:
+    device.has_edgekit()
+    cuts: list[int] = []
+
+    def cut_once(progress: Progress) -> None:
+        if progress.step == "measure" and not cuts:
+            cuts.append(device.cut())
+
+    (run,) = measured(
+        device,
+        engine,
+        samples=1_000_000,
+        seconds=3.0,
+        progress=cut_once,
+        pauses_s=(0.05,) * 5,
+    )
+    assert cuts and cuts[0] >= 1
+    assert any(note.startswith("the connection was cut") for note in run.notes)
+    assert not left_there(device)
+
+
+def test_a_measurement_that_was_given_up_is_found_by_the_same_command(
+    device: SshDevice, engine: Path
+) -> None:
+    device.has_edgekit()
+    options: dict[str, Any] = {"samples": 1_000_000, "seconds": 3.0}
+
+    def vanish(progress: Progress) -> None:
+        if progress.step == "measure":
+            device.stop()
+
+    gone = refused(device, engine, progress=vanish, pauses_s=(0.05,), **options)
+    assert "goes on and is found when this command is repeated" in gone.message
+    assert f"--port {device.port} --identity" in gone.next_command
+    assert gone.next_command.endswith(" --threads 1 --samples 1000000 --seconds 3.0")
+    device.start()
+    (run,) = measured(device, engine, **options)
+    assert any("found running there" in n or "found finished there" in n for n in run.notes)
+    assert not left_there(device)
+
+
+def test_an_edgekit_that_refuses_is_quoted_and_its_advice_runs_over_there(
+    device: SshDevice, engine: Path
+) -> None:
+    device.has_edgekit()
+    manifest = manifest_path(engine)
+    values = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps({**values, "built_with": "onnxruntime 0.0.1"}))
+    error = refused(device, engine)
+    assert isinstance(error, RemoteError)
+    assert error.message.startswith(
+        f"Edgekit 0.1.0 on {device.address}: {engine.name} was built with onnxruntime 0.0.1"
+    )
+    assert error.next_command.startswith(f"{device.address.ssh} '{device.folder}/bin/edgekit build")
+    assert not left_there(device)
+
+
+@pytest.mark.parametrize(
+    ("script", "says"),
+    [
+        ("kill -9 $$", "it was killed: out of memory"),
+        ("echo Segmentation fault >&2; exit 139", r"exit code 139 \(Segmentation fault\)"),
+        ("echo '{}'; exit 1", r"exit code 1 \(it gave no reason\)"),
+    ],
+)
+def test_an_edgekit_that_dies_is_one_sentence(
+    device: SshDevice, engine: Path, script: str, says: str
+) -> None:
+    device.command("edgekit", f'[ "$1" = --version ] && echo edgekit 0.1.0 && exit\n{script}')
+    with pytest.raises(RemoteError, match=says):
+        measured(device, engine)
+    assert not left_there(device)
+
+
+@pytest.mark.parametrize("record", ["", '{"kind": "edgekit latency", "version": 99}'])
+def test_a_record_that_is_missing_or_newer_is_refused(
+    device: SshDevice, engine: Path, record: str
+) -> None:
+    keep = f"echo '{record}' > record.latency.json" if record else ":"
+    device.command("edgekit", f'[ "$1" = --version ] && echo edgekit 0.1.0 && exit\n{keep}')
+    error = refused(device, engine)
+    assert isinstance(error, RemoteError)
+    assert ("newer Edgekit" if record else "record.latency.json") in error.message
+    assert "/edgekit-" not in error.message  # our own temporary folder tells nobody anything
+
+
+@pytest.mark.parametrize("where", [".local/bin/edgekit", "edgekit/bin/edgekit"])
+def test_an_edgekit_beside_the_path_is_found(device: SshDevice, where: str) -> None:
+    device.has_edgekit(device.home / where)
+    with open_connection(device.address) as connection:
+        found = find_edgekit(connection)
+    assert (found.command, found.version) == (str(device.home / where), "0.1.0")
+
+
+@pytest.mark.parametrize("given", ["some where/bin/edgekit", "some where", "~/some where"])
+def test_an_edgekit_that_is_named_is_the_one_that_is_used(device: SshDevice, given: str) -> None:
+    device.command("edgekit", "exit 1")
+    device.has_edgekit(device.home / "some where" / "bin" / "edgekit")
+    with open_connection(device.address) as connection:
+        found = find_edgekit(connection, given=given)
+    assert found.command == str(device.home / "some where" / "bin" / "edgekit")
+    assert not found.why_not
+
+
+def test_trtexec_times_in_place_of_a_foreign_edgekit_and_says_why(
+    device: SshDevice, model: Path
+) -> None:
+    device.command("edgekit", "echo edgekit 9.9.0")
+    (run,) = measured(device, for_tensorrt(device, model).path, samples=16)
+    assert run.conditions["measured_with"] == "trtexec 10.3.0"
+    assert run.conditions["host"] == str(device.address)
+    assert run.notes[0] == (
+        f"timed with trtexec: {device.address} has Edgekit 9.9.0, where this one takes 0.1.x"
+    )
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        ("echo edgekit 0.2.0", "has Edgekit 0.2.0, where this one takes 0.1.x"),
+        ("echo Traceback >&2; exit 1", "answers 'Traceback' instead of its version"),
+        (None, "has no Edgekit"),
+    ],
+)
+def test_a_cpu_engine_without_a_fitting_edgekit_is_refused_with_what_to_install(
+    device: SshDevice, engine: Path, answer: str | None, says: str
+) -> None:
+    if answer is not None:
+        device.command("edgekit", answer)
+    error = refused(device, engine)
+    assert isinstance(error, InputError)
+    assert "which trtexec does not run" in error.message and says in error.message
+    assert error.next_command == (
+        f"{device.address.ssh} 'python3 -m venv edgekit && "
+        'edgekit/bin/pip install "edgekit~=0.1.0"\''
+    )
+
+
+def test_trtexec_only_times_where_nothing_else_was_asked_for(
+    device: SshDevice, model: Path, engine: Path
+) -> None:
+    device.has_edgekit()
+    built = for_tensorrt(device, model).path
+    (run,) = measured(device, built, samples=16, edgekit="none")
+    assert run.notes[0] == "timed with trtexec: --edgekit none was asked for"
+    assert "which trtexec does not run" in refused(device, engine, edgekit="none").message
+    energy = refused(device, built, edgekit="none", energy=True)
+    assert "trtexec reads no energy sensors" in energy.message
+    named = refused(device, built, edgekit="~/nowhere")
+    assert f"{device.address} has no Edgekit at ~/nowhere" in named.message
+    assert "edgekit[tensorrt]~=0.1.0" in named.next_command
+    for name in ("edgekit", "trtexec"):
+        (device.folder / "bin" / name).unlink()
+    neither = refused(device, built)
+    assert f"{device.address} has no Edgekit, and no trtexec either" in neither.message
+    assert "apt-get install nvidia-jetpack" in neither.next_command
+
+
+def test_ctrl_c_ends_a_timing_with_trtexec(device: SshDevice, model: Path, place: Place) -> None:
+    built = for_tensorrt(device, model).path
+    device.command("trtexec", f'[ "$1" = --help ] && exec cat {device.folder}/help\nexec sleep 300')
+
+    timers: list[bool] = []
+
+    def stop(progress: Progress) -> None:
+        if progress.step == "push" and not timers:
+            timers.append(True)
+            threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+
+    with pytest.raises(KeyboardInterrupt):
+        measured(device, built, progress=stop)
+    assert eventually(lambda: not device.running("sleep"))
+    assert not left_there(device)
+
+
+def test_ctrl_c_on_the_command_line_ends_the_measurement_there(
+    device: SshDevice, engine: Path, place: Place
+) -> None:
+    device.has_edgekit()
+    where = ("--host", str(device.address), "--port", str(device.port), "--identity", device.key)
+    long = ("--samples", "100000000", "--seconds", "600")
+    arguments = [*EDGEKIT, "measure", engine, *where, *long, "--json"]
+    with subprocess.Popen(
+        list(map(str, arguments)),
+        cwd=place.folder,
+        env=place.environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert eventually(lambda: bool(device.running("record.latency.json")), 60.0)
+        time.sleep(1.0)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    assert process.returncode == 1, err
+    assert json.loads(out)["error"].startswith("Interrupted"), out
+    assert eventually(lambda: not device.running("record.latency.json"))
+    assert not left_there(device)
+
+
+def test_the_command_line_measures_a_cpu_engine_over_ssh(
+    device: SshDevice, engine: Path, place: Place
+) -> None:
+    device.has_edgekit()
+    where = ("--host", str(device.address), "--port", str(device.port), "--identity", device.key)
+    said = place.run(
+        *("measure", engine, *where, "--samples", "20", "--threads", "1"),
+        *("--energy", "--out", "x.latency.json", "--json"),
+    )
+    assert said.code == 0, said
+    (run,) = json.loads(said.out)["runs"]
+    assert (run["engine"], run["samples"], run["threads"]) == (str(engine), 20, 1)
+    assert run["conditions"]["measured_with"] == "edgekit 0.1.0"
+    assert "energy" in run or "energy" in run["conditions"]
+    assert read_latency(place.folder / "x.latency.json")[0].engine == str(engine)
+    plain = is_refusal(place.run("measure", engine, "--edgekit", "x"))
+    assert "goes with --host" in plain[0]
+    place.refuses("measure", engine, *where, "--edgekit", "no", says="has no Edgekit at no")
+
+
+def test_options_are_told_in_full_there_and_in_short_here() -> None:
+    options = TimingOptions(threads=2, layers=True)
+    assert options.words(changed_only=True) == ("--threads", "2", "--layers")
+    assert "--seconds 60.0 --warmup 50 --batch 0 --seed 0 --layers" in " ".join(options.words())
+
+
+def eventually(holds: Callable[[], bool], seconds: float = 10.0) -> bool:
+    end = time.monotonic() + seconds
+    while not holds() and time.monotonic() < end:
+        threading.Event().wait(0.05)
+    return holds()
