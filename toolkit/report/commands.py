@@ -14,7 +14,8 @@ __all__ = ["commands_from_runs"]
 def commands_from_runs(runs: RunFiles) -> tuple[str, ...]:
     """Return calibrate, build, measure, score, compare and live, in that order.
 
-    What no file records is written in capitals: the folder of calibration images.
+    What no file records is written in capitals: the folder of calibration images, the model where
+    its name cannot be told from that of what was made of it.
     """
     lines = [
         *_calibrations(runs),
@@ -31,15 +32,25 @@ def _calibrations(runs: RunFiles) -> Iterator[str]:
         stem = path.name.removesuffix(".json").removesuffix(".calibration")
         data = "--random-data" if table.uncalibrated else "--images TRAINING_IMAGES"
         yield _line(
-            *("edgekit", "calibrate", f"{stem}.onnx", *data.split(), "--samples", table.samples),
+            *("edgekit", "calibrate", "MODEL.onnx", *data.split(), "--samples", table.samples),
             *("--method", table.method, "--effort", table.effort, "--seed", table.seed),
+            *_target(table.scheme),
+            *("--out", f"{stem}.int8.onnx"),
         )
+
+
+def _target(scheme: str) -> tuple[str, ...]:
+    """Return the option of `calibrate` that leads to a scheme."""
+    if scheme in ("", "tensorrt"):
+        return ()
+    return "--target", "cpu" if scheme.startswith("onnxruntime") else "TARGET"
 
 
 def _build(engine: BuiltEngine) -> str:
     manifest = engine.manifest
     name = engine.path.name.removesuffix(".engine").removesuffix(".onnx")
-    model = f"{name.removesuffix(f'.{manifest.target}')}.onnx"
+    stem = name.removesuffix(f".{manifest.target}")
+    model = f"{stem}.onnx" if stem != name else "MODEL.onnx"
     return _line("edgekit", "build", model, "--target", manifest.target, "--out", engine.path.name)
 
 

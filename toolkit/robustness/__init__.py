@@ -10,6 +10,7 @@ from toolkit.robustness.record import (
     robustness_from_dict,
 )
 from toolkit.robustness.sweep import sweep_corruptions
+from toolkit.robustness.sweep_journal import open_sweep_journal
 
 __all__ = [
     "CORRUPTIONS",
@@ -18,6 +19,7 @@ __all__ = [
     "Estimate",
     "Robustness",
     "corruptions_named",
+    "open_sweep_journal",
     "robustness_from_dict",
     "sweep_corruptions",
 ]

@@ -9,13 +9,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from toolkit.robustness.corruptions import SEVERITIES
 from toolkit.statistics import Interval, paired_drop_interval, wilson_interval
 from toolkit.statistics.distributions import t_quantile
 
-__all__ = ["CLEAN", "CorruptedScore", "Estimate", "Robustness", "robustness_from_dict"]
+__all__ = [
+    "CLEAN",
+    "CorruptedScore",
+    "Estimate",
+    "Robustness",
+    "cells_of",
+    "robustness_from_dict",
+]
 
 CLEAN = "clean"
 """Stands for the corruption of severity 0: none."""
+
+
+def cells_of(corruptions: Sequence[str]) -> list[tuple[str, int]]:
+    """Return what a sweep does to a picture, in its order: nothing, then all severities of each."""
+    return [(CLEAN, 0), *((name, severity) for name in corruptions for severity in SEVERITIES)]
 
 
 @dataclass(frozen=True)

@@ -363,6 +363,21 @@ def test_commands_say_how_to_make_the_figures_again(tmp_path: Path) -> None:
     assert "edgekit score net.cpu-x86.onnx --images 'my val'" in commands
 
 
+def test_commands_name_no_model_that_the_files_do_not_tell(tmp_path: Path) -> None:
+    fp32, _ = _two_engines(tmp_path)
+    renamed = fp32.with_name("mine.onnx")
+    fp32.rename(renamed)
+    Path(f"{fp32}.json").rename(f"{renamed}.json")
+    table = CalibrationTable("m", "auto", 64, 3, {}, effort="fast", scheme="onnxruntime-x86")
+    (tmp_path / "mine.fast.calibration.json").write_text(table.to_json(), encoding="utf-8")
+    commands = _read(tmp_path).commands
+    assert "edgekit build MODEL.onnx --target cpu-x86 --out mine.onnx" in commands
+    assert (
+        "edgekit calibrate MODEL.onnx --images TRAINING_IMAGES --samples 64 --method auto "
+        "--effort fast --seed 3 --target cpu --out mine.fast.int8.onnx"
+    ) in commands
+
+
 def test_conditions_say_what_is_unknown(tmp_path: Path) -> None:
     fp32, _ = _two_engines(tmp_path)
     write_latency(tmp_path / "x.latency.json", [latency_of(fp32)])

@@ -79,6 +79,7 @@ def test_the_command_line_takes_names_with_commas_and_the_report_shows_curves(
     out = tmp_path / "net.comparison.json"
     names = "contrast,jpeg_compression"
     line = ["compare", str(a), str(b), "--images", str(folder), "--corruptions", names]
+    line += ["--journal", str(tmp_path / "sweep.jsonl")]
     run = CliRunner().invoke(app, [*line, "--threads", "1", "--out", str(out), "--json"])
     assert run.exit_code == 0, run.output
     values = json.loads(run.stdout)["robustness"]

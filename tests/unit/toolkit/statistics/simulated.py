@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 
 from toolkit.statistics import Interval
 
-__all__ = ["autocorrelated", "share_covered"]
+__all__ = ["autocorrelated", "in_turns", "share_covered"]
+
+ROUNDS, BLOCK = 200, 5
 
 
 def autocorrelated(runs: int, n: int, *, correlation: float, seed: int) -> NDArray[np.float64]:
@@ -27,3 +29,21 @@ def share_covered(
 ) -> float:
     """How often the interval of a run contains the truth."""
     return float(np.mean([truth in interval(run) for run in runs]))
+
+
+def in_turns(
+    runs: int, *, correlation: float, seed: int
+) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Two equal engines on a machine that drifts, remembers, and is interrupted in bursts."""
+    rng = np.random.default_rng(seed)
+    noise = autocorrelated(runs, ROUNDS * 2 * BLOCK, correlation=correlation, seed=seed)
+    made = []
+    for run in noise:
+        turns = 0.1 * run.reshape(2 * ROUNDS, BLOCK)
+        turns += 0.01 * np.cumsum(rng.standard_normal(2 * ROUNDS))[:, None]
+        interrupted = rng.random(2 * ROUNDS) < 0.1
+        turns += (interrupted * rng.exponential(0.5, 2 * ROUNDS))[:, None]
+        blocks = np.exp(turns).reshape(ROUNDS, 2, BLOCK)
+        first = rng.integers(0, 2, ROUNDS)
+        made.append((blocks[np.arange(ROUNDS), first], blocks[np.arange(ROUNDS), 1 - first]))
+    return made

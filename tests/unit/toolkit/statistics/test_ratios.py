@@ -4,30 +4,9 @@ import math
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-from tests.unit.toolkit.statistics.simulated import autocorrelated
+from tests.unit.toolkit.statistics.simulated import in_turns
 from toolkit.statistics import Ratio, ratio_of_medians
-
-ROUNDS, BLOCK = 200, 5
-
-
-def in_turns(
-    runs: int, *, correlation: float, seed: int
-) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    """Two equal engines on a machine that drifts, remembers, and is interrupted in bursts."""
-    rng = np.random.default_rng(seed)
-    noise = autocorrelated(runs, ROUNDS * 2 * BLOCK, correlation=correlation, seed=seed)
-    made = []
-    for run in noise:
-        turns = 0.1 * run.reshape(2 * ROUNDS, BLOCK)
-        turns += 0.01 * np.cumsum(rng.standard_normal(2 * ROUNDS))[:, None]
-        interrupted = rng.random(2 * ROUNDS) < 0.1
-        turns += (interrupted * rng.exponential(0.5, 2 * ROUNDS))[:, None]
-        blocks = np.exp(turns).reshape(ROUNDS, 2, BLOCK)
-        first = rng.integers(0, 2, ROUNDS)
-        made.append((blocks[np.arange(ROUNDS), first], blocks[np.arange(ROUNDS), 1 - first]))
-    return made
 
 
 def ratios(runs: int, *, correlation: float, seed: int, slowdown: float = 1.0) -> list[Ratio]:
