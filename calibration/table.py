@@ -39,7 +39,8 @@ class CalibrationTable:
 
     `model` is the SHA-256 of the float ONNX file, `images` the digests of the calibration images
     (empty with `uncalibrated` set when random data was used), `notes` what a reader should know,
-    such as ranges that had not converged.
+    such as ranges that had not converged. `confidences` are the quantized network's in its
+    likeliest class on some of the images, ascending; empty where they were not recorded.
     """
 
     model: str
@@ -52,10 +53,14 @@ class CalibrationTable:
     effort: str = "balanced"
     scheme: str = ""
     notes: tuple[str, ...] = field(default=())
+    confidences: tuple[float, ...] = field(default=())
 
     def to_json(self) -> str:
         """Return the text of `model.calibration.json`; equal tables give equal text."""
-        return json.dumps({"version": _VERSION, **asdict(self)}, indent=1, sort_keys=True) + "\n"
+        values = {"version": _VERSION, **asdict(self)}
+        if not self.confidences:  # tables of before keep their text, hence their digest
+            del values["confidences"]
+        return json.dumps(values, indent=1, sort_keys=True) + "\n"
 
     @property
     def digest(self) -> str:
@@ -76,6 +81,7 @@ def table_from_json(text: str, *, where: str) -> CalibrationTable:
             )
         values["ranges"] = {name: Range(**entry) for name, entry in values["ranges"].items()}
         values["images"], values["notes"] = tuple(values["images"]), tuple(values["notes"])
+        values["confidences"] = tuple(float(each) for each in values.get("confidences", ()))
         return CalibrationTable(**values)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise CalibrationError(

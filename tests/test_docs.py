@@ -89,7 +89,13 @@ def test_every_picture_and_link_of_a_page_exists(page: Path) -> None:
             assert (page.parent / target).exists(), target
 
 
-GUIDES = ("int8-lost-five-points", "bring-your-own-onnx", "why-accuracy-differs-from-training")
+GUIDES = (
+    "int8-lost-five-points",
+    "bring-your-own-onnx",
+    "why-accuracy-differs-from-training",
+    "keras-through-tf2onnx",
+    "folder-of-photos-to-a-jetson",
+)
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +120,7 @@ def test_a_guide_runs_as_written(guide: str, demo: Path, tmp_path: Path) -> None
     if why_not_run():
         pytest.skip(why_not_run())
     (tmp_path / "demo").symlink_to(demo)
+    (tmp_path / "keras").symlink_to(Path(__file__).parent / "keras")
     blocks = blocks_of((DOCS / f"{guide}.md").read_text(encoding="utf-8"))
     run = [block for block in blocks if not block.reason_not_run]
     assert sum(len(block.commands) for block in run) >= 3

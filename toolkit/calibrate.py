@@ -35,6 +35,7 @@ from toolkit.images import image_digest
 from toolkit.int8_model import table_path, write_int8_model
 from toolkit.onnx_file import open_model, read_onnx
 from toolkit.progress import Progress, ProgressCallback, silent
+from toolkit.seen_confidence import with_confidences
 from toolkit.shell import quoted
 
 __all__ = ["Calibration", "calibrate", "table_path"]
@@ -147,6 +148,9 @@ def calibrate(
         uncalibrated=random_data,
         progress=lambda step, done, total: progress(Progress(step, done, total)),
     )
+    if not (implicit or random_data):
+        progress(Progress("confidence on calibration images", 0, 1))
+        result = with_confidences(result, chosen, source.contract.preprocess)
     return _written(result, source, out, decision, started=started, data=data, progress=progress)
 
 
@@ -186,9 +190,15 @@ def _written(
         float_reasons=result.float_reasons,
         int8_mac_share=result.int8_mac_share,
         seconds=time.monotonic() - started,
-        notes=result.notes,
+        notes=(*result.notes, *_map_note(source, written)),
         cache=cache,
     )
+
+
+def _map_note(source: OnnxModel, written: OnnxModel) -> tuple[str, ...]:
+    if written.contract.activation_map or not source.contract.activation_map:
+        return ()
+    return ("no class activation map: a DLA has not its operators",)
 
 
 def _decide(target: str, *, dla: bool, jetpack: str) -> Decision | None:

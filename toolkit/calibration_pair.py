@@ -119,7 +119,8 @@ def write_pair(
 ) -> CachePair:
     """Write the float graph of `made`, and the cache of all its tensors for that TensorRT.
 
-    Weights are those that INT8 rounds to, equalized, with corrected biases. Without
+    Weights are those that INT8 rounds to, equalized, with corrected biases; a class activation map
+    is left out, because a DLA has not its operators. Without
     `batches` only given ranges count. Raises
     CalibrationError when a tensor has no range, ModelError, MachineError.
     """
@@ -129,7 +130,7 @@ def write_pair(
     cache = cache_from_ranges(ranges, tensors=float_tensors(Graph(model)), tensorrt=tensorrt)
     full = replace(made, table=replace(made.table, ranges=ranges))
     set_metadata(model, CACHE_KEY, cache.digest)
-    contract = int8_contract(source, full).with_changes(precision="fp32")
+    contract = int8_contract(source, full).with_changes(precision="fp32", activation_map="")
     where = cache_path(out)
     with replace_file(table_path(out)) as table, replace_file(where) as text:
         table.write_text(full.table.to_json(), encoding="utf-8")

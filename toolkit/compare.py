@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from toolkit.comparison import Comparison
 from toolkit.contract import Contract
 from toolkit.datasets.folder import LabelledImage, batches
-from toolkit.errors import ContractError, LabelsError
+from toolkit.errors import ContractError, InputError, LabelsError
 from toolkit.logits import LogitsDifference
+from toolkit.map_overlap import MapComparison
 from toolkit.predictions import (
     IdentifiedImage,
     Prediction,
@@ -22,11 +23,13 @@ from toolkit.predictions import (
     check_not_calibrated_on,
     images_to_score,
     infer,
+    infer_with_maps,
     predictions_from_logits,
 )
 from toolkit.progress import Progress, ProgressCallback, silent
-from toolkit.robustness import corruptions_named, sweep_corruptions
+from toolkit.robustness import corruptions_named, open_sweep_journal, sweep_corruptions
 from toolkit.runtime import Session, open_session
+from toolkit.runtime.session import GivesMaps
 from toolkit.score import accuracy_of
 from toolkit.shell import quoted
 from toolkit.threshold import check_wanted, threshold_at
@@ -50,6 +53,7 @@ def compare(
     at_coverage: float | None = None,
     corruptions: Sequence[str] = (),
     seed: int = 0,
+    journal: Path | None = None,
     progress: ProgressCallback = silent,
 ) -> Comparison:
     """Return how `b` differs from the reference `a` on the same `images`, decoded once.
@@ -57,7 +61,10 @@ def compare(
     `plan` asks how many images would show a drop of so many points. `at_precision` or
     `at_coverage` carries over the confidence threshold that gives this to a (`threshold_at`).
     `corruptions` names rows of CORRUPTIONS, or "all": both are also scored under each at five
-    severities, made with `seed`; then both must prepare pictures alike.
+    severities, made with `seed`; then both must prepare pictures alike. With a `journal`, each
+    batch under each corruption is written down: called again after a stop, it goes on from there
+    with the same result, and at the end removes the file. Where both give a class activation map,
+    `maps` tells how far these overlap.
     Raises LabelsError when the two do not have the same classes, ContractError when they prepare
     pictures differently (unless allowed: then each gets its own), InputError for an unknown
     corruption, LeakageError for images that one of them was calibrated on, ModelError for logits
@@ -65,6 +72,7 @@ def compare(
     """
     check_wanted(at_precision, at_coverage)
     names = corruptions_named(corruptions)
+    _check_journal(a, b, journal, names)
     with ExitStack() as stack:
         sessions = (
             stack.enter_context(open_session(a, threads=threads)),
@@ -81,16 +89,27 @@ def compare(
         chosen = images_to_score(images, contracts[0], limit=limit, progress=progress)
         for path, contract in zip((a, b), contracts, strict=True):
             check_not_calibrated_on(chosen.images, contract, model=path)
-        difference = LogitsDifference()
-        answers = _answers(sessions, chosen.images, size, difference, progress)
+        difference, maps = LogitsDifference(), MapComparison()
+        answers = _answers(sessions, chosen.images, size, difference, maps, progress)
         first, second = (
             accuracy_of(path, session, predictions, images=images, batch_size=size)
             for path, session, predictions in zip((a, b), sessions, answers, strict=True)
         )
         robustness = None
         if names:
+            lines = stack.enter_context(
+                open_sweep_journal(
+                    journal, (a, b), sessions, chosen.images, names, batch_size=size, seed=seed
+                )
+            )
             robustness = sweep_corruptions(
-                sessions, chosen.images, names, batch_size=size, seed=seed, progress=progress
+                sessions,
+                chosen.images,
+                names,
+                batch_size=size,
+                seed=seed,
+                journal=lines,
+                progress=progress,
             )
     notes = [*chosen.notes]
     notes += [f"{each.model}: {note}" for each in (first, second) for note in each.notes]
@@ -104,6 +123,7 @@ def compare(
         threshold,
         plan or None,
         robustness,
+        maps.overlap(),
     )
     said = (threshold.line() if threshold else "", _planning(found))
     return replace(found, notes=(*notes, *(line for line in said if line)))
@@ -118,21 +138,44 @@ def _answers(
     images: Sequence[IdentifiedImage],
     size: int,
     difference: LogitsDifference,
+    maps: MapComparison,
     progress: ProgressCallback,
 ) -> tuple[list[Prediction], list[Prediction]]:
-    """Return the predictions of both sessions, and add their logits to `difference`."""
+    """Return the predictions of both sessions; add logits to `difference` and maps to `maps`."""
     answers: tuple[list[Prediction], list[Prediction]] = ([], [])
     for inputs in _inputs([session.contract for session in sessions], images, size):
         done = len(answers[0])
         of_batch = images[done : done + len(inputs[0])]
-        logits = [
-            infer(session, batch, of_batch) for session, batch in zip(sessions, inputs, strict=True)
-        ]
+        logits = _logits(sessions, inputs, of_batch, maps)
         difference.add(logits[0], logits[1])
         for answer, rows in zip(answers, logits, strict=True):
             answer.extend(predictions_from_logits(rows, of_batch))
         progress(Progress("compare", done + len(of_batch), len(images)))
     return answers
+
+
+def _logits(
+    sessions: Sequence[Session],
+    inputs: tuple[_Batch, _Batch],
+    images: Sequence[IdentifiedImage],
+    maps: MapComparison,
+) -> list[NDArray[np.float32]]:
+    """Return both logits; where both sessions give activation maps, compare those."""
+    mapping = [
+        session
+        for session in sessions
+        if session.contract.activation_map and isinstance(session, GivesMaps)
+    ]
+    if len(mapping) < 2:
+        return [
+            infer(session, batch, images) for session, batch in zip(sessions, inputs, strict=True)
+        ]
+    both = [
+        infer_with_maps(session, batch, images)
+        for session, batch in zip(mapping, inputs, strict=True)
+    ]
+    maps.add(both[0], both[1])
+    return [each.logits for each in both]
 
 
 def _inputs(
@@ -148,6 +191,15 @@ def _inputs(
     both = (batches(labelled, preprocess, batch_size=size) for preprocess in (first, second))
     for (one, _), (other, _) in zip(*both, strict=True):
         yield one, other
+
+
+def _check_journal(a: Path, b: Path, journal: Path | None, corruptions: Sequence[str]) -> None:
+    if journal is not None and not corruptions:
+        raise InputError(
+            f"The journal {journal} keeps a sweep over corruptions, and none is named.",
+            next_command=f"edgekit compare {quoted(a)} {quoted(b)} --images DIR --corruptions all "
+            f"--journal {quoted(journal)}",
+        )
 
 
 def _check_classes(a: Path, b: Path, first: Contract, second: Contract) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from toolkit.accuracy import Accuracy
 from toolkit.errors import InputError
+from toolkit.map_overlap import MapOverlap
 from toolkit.predictions import Prediction
 from toolkit.record_file import write_record
 from toolkit.robustness.record import Robustness
@@ -61,6 +62,8 @@ class Comparison:
     """The drop that `plan` was asked about."""
     robustness: Robustness | None = None
     """Under corruptions; None where that was not asked."""
+    maps: MapOverlap | None = None
+    """Of the class activation maps; None unless both models give them."""
 
     @property
     def n(self) -> int:
@@ -161,6 +164,7 @@ class Comparison:
             if self.plan_points
             else None,
             "robustness": self.robustness.to_dict() if self.robustness else None,
+            "maps": self.maps.to_dict() if self.maps else None,
             "flips": [vars(flip) for flip in self.flips()],
             "notes": list(self.notes),
         }

@@ -55,6 +55,8 @@ class Contract:
     calibration: str = ""
     calibration_images: tuple[str, ...] = ()
     """SHA-256 (first 16 hex digits) of every image calibrated on: scoring refuses these."""
+    activation_map: str = ""
+    """The output with the class activation map (N, height, width) of the winner, or ""."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values, with the format version."""

@@ -32,11 +32,13 @@ def export(
     precision: str = "fp32",
     target: str = "",
     batch: int | None = None,
+    cam: bool = False,
     progress: ProgressCallback = silent,
 ) -> ExportResult:
     """Write the network of `checkpoint` to `out`, checked against PyTorch.
 
-    The batch is dynamic unless `batch` fixes it; `target` lowers the opset to what it reads.
+    The batch is dynamic unless `batch` fixes it; `target` lowers the opset to what it reads; `cam`
+    adds the class activation map of the winner as a second output.
     Raises CheckpointError for a file `edgekit train` did not write, ModelError when the graph
     cannot be exported or computes something else, InputError for an impossible option, TargetError.
     """
@@ -48,5 +50,7 @@ def export(
         install=INSTALL_TRAIN,
     )
     found: Imported = open_checkpoint(Request(name=str(checkpoint), opset=opset, progress=progress))
-    model = write_float_model(found, out=out, precision=precision, batch=batch, progress=progress)
+    model = write_float_model(
+        found, out=out, precision=precision, batch=batch, cam=cam, progress=progress
+    )
     return ExportResult(model, found.max_abs_diff)

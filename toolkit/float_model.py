@@ -8,11 +8,13 @@ import onnx
 
 from calibration.precision import fp16_model
 from targets import decide, get
+from toolkit.activation_map import add_activation_map
 from toolkit.artifacts import OnnxModel
 from toolkit.contract import Contract
 from toolkit.errors import InputError
 from toolkit.onnx_batch import fix_batch
-from toolkit.onnx_file import signature_of, write_onnx
+from toolkit.onnx_file import write_onnx
+from toolkit.onnx_signature import signature_of
 from toolkit.progress import Progress, ProgressCallback, silent
 from toolkit.sample_inputs import sample_inputs
 from toolkit.sources import Imported
@@ -69,9 +71,12 @@ def write_float_model(
     out: Path,
     precision: str = "fp32",
     batch: int | None = None,
+    cam: bool = False,
     progress: ProgressCallback = silent,
 ) -> OnnxModel:
     """Write `found` to `out`, atomically, with its contract; `batch` fixes a dynamic batch.
+
+    With `cam` the class activation map of the winner becomes a second output, in float32.
 
     FP16 keeps the input and output in float32, and in float whatever would overflow on generated
     pictures. Raises ModelError, MachineError, and calibration.CalibrationError.
@@ -81,6 +86,8 @@ def write_float_model(
         model = fix_batch(model, batch, where=out.name)
     if precision == "fp16" and found.precision != "fp16":
         model = _fp16(model, found, progress)
+    if cam:
+        model = add_activation_map(model, where=out.name)
     progress(Progress("write", 0, 1, out.name))
     signature = signature_of(model, where=out)
     contract = Contract(
@@ -93,6 +100,7 @@ def write_float_model(
         source=found.source,
         parent=found.parent,
         precision=precision if found.precision == "fp32" else found.precision,
+        activation_map=signature.activation_map,
     )
     written = write_onnx(model, out, contract)
     progress(Progress("write", 1, 1, out.name))

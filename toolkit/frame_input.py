@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from toolkit.preprocess import Preprocess
+from toolkit.preprocess import Preprocess, cut_out
 
 __all__ = ["input_from_bgr"]
 
@@ -21,6 +20,6 @@ def input_from_bgr(preprocess: Preprocess, frame: NDArray[np.uint8]) -> NDArray[
     if window is None or preprocess.colour == "gray":
         # Padding, no antialiasing or luma weights: rare, and Preprocess itself knows how.
         return preprocess(np.ascontiguousarray(frame[..., ::-1]))
-    cut = Image.fromarray(frame[window.top : window.bottom, window.left : window.right])
-    pixels = np.asarray(preprocess.resize_window(cut, window), dtype=np.uint8)
+    resized = preprocess.resize_window(cut_out(frame, window), window)
+    pixels = np.asarray(resized, dtype=np.uint8)
     return preprocess.normalise(pixels[..., ::-1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
@@ -10,12 +11,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.frame_input import input_from_bgr
-from toolkit.runtime.session import Session
+from toolkit.runtime.session import GivesMaps, Mapped, Session
 
-__all__ = ["Answer", "TakesFrames", "frame_steps"]
+__all__ = ["Answer", "Answered", "TakesFrames", "frame_steps"]
 
 Prepare = Callable[[NDArray[np.uint8]], NDArray[Any]]
-Answer = Callable[[NDArray[Any]], NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What an engine says of one frame: a row of logits, and the map of an engine that has one."""
+
+    row: NDArray[np.float32]
+    activation_map: NDArray[np.float32] | None = None
+    """Of the winning class, (height, width) over the part of the frame that the network sees."""
+
+
+Answer = Callable[[NDArray[Any]], Answered]
 
 
 @runtime_checkable
@@ -26,17 +38,35 @@ class TakesFrames(Protocol):
         """Return the logits (1, classes) of a BGR frame (H, W, 3)."""
 
 
+@runtime_checkable
+class MapsFrames(Protocol):
+    """A session that takes frames and can also give the class activation map."""
+
+    def infer_frame_with_map(self, frame: NDArray[np.uint8]) -> Mapped:
+        """Return logits (1, classes) and activation map (1, height, width) of a BGR frame."""
+
+
 def frame_steps(session: Session, prepare: Prepare | None = None) -> tuple[Prepare, Answer]:
     """Return what any thread does to a frame, and what the session's thread does to the result.
 
-    The second gives one row of logits. A session that takes frames gets them untouched, unless
-    `prepare` replaces the contract's preprocessing.
+    A session that takes frames gets them untouched, unless `prepare` replaces the contract's
+    preprocessing.
     """
     if prepare is None and isinstance(session, TakesFrames):
         takes_frames: TakesFrames = session
-        return _untouched, lambda frame: takes_frames.infer_frame(frame)[0]
+        if session.contract.activation_map and isinstance(session, MapsFrames):
+            maps_frames: MapsFrames = session
+            return _untouched, lambda frame: _first(maps_frames.infer_frame_with_map(frame))
+        return _untouched, lambda frame: Answered(takes_frames.infer_frame(frame)[0])
     prepare = prepare or partial(input_from_bgr, session.contract.preprocess)
-    return prepare, lambda pixels: session.infer(pixels[None])[0]
+    if session.contract.activation_map and isinstance(session, GivesMaps):
+        gives_maps: GivesMaps = session
+        return prepare, lambda pixels: _first(gives_maps.infer_with_map(pixels[None]))
+    return prepare, lambda pixels: Answered(session.infer(pixels[None])[0])
+
+
+def _first(mapped: Mapped) -> Answered:
+    return Answered(mapped.logits[0], mapped.maps[0])
 
 
 def _untouched(frame: NDArray[np.uint8]) -> NDArray[Any]:

@@ -38,6 +38,7 @@ def import_model(
     batch: int | None = None,
     preprocess: str | None = None,
     labels: Path | None = None,
+    cam: bool = False,
     progress: ProgressCallback = silent,
 ) -> OnnxModel:
     """Write the model that `source` names to `out`, checked against the framework it came from.
@@ -46,7 +47,9 @@ def import_model(
     or file.onnx. `preprocess` (a name or a .json file) and `labels` (a text file, or "imagenet")
     replace what the source states; a source that states no preprocessing needs it. `precision` is
     "fp32" or "fp16". `target` lowers the opset to what its runtime reads; `batch` fixes a dynamic
-    batch. Raises InputError and its kinds, TargetError, MissingDependencyError.
+    batch. `cam` adds the class activation map of the winner as a second output, for networks that
+    end in global average pooling. Raises InputError and its kinds, TargetError,
+    MissingDependencyError.
     """
     opset = opset_for(target, opset=opset, precision=precision)
     check_writable(out)
@@ -65,7 +68,9 @@ def import_model(
             progress=progress,
         )
     )
-    return write_float_model(found, out=out, precision=precision, batch=batch, progress=progress)
+    return write_float_model(
+        found, out=out, precision=precision, batch=batch, cam=cam, progress=progress
+    )
 
 
 def _parse(source: str) -> tuple[str, str, str]:

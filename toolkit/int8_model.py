@@ -8,6 +8,7 @@ from pathlib import Path
 import onnx
 
 from calibration.emit import Quantized
+from toolkit.activation_map import add_activation_map
 from toolkit.artifacts import OnnxModel
 from toolkit.atomic import replace_file
 from toolkit.contract import UNCALIBRATED, Contract
@@ -53,11 +54,14 @@ def set_metadata(model: onnx.ModelProto, key: str, value: str) -> None:
 def write_int8_model(result: Quantized, source: OnnxModel, out: Path) -> OnnxModel:
     """Write model and table, both complete before either gets its name.
 
-    The file also says why layers stay float, for `edgekit inspect`. Raises ModelError and
-    MachineError.
+    The file also says why layers stay float, for `edgekit inspect`. Where `source` gives a class
+    activation map, so does the INT8 model. Raises ModelError and MachineError.
     """
+    model = result.model
+    if source.contract.activation_map:
+        model = add_activation_map(model, where=out.name)
     reasons = json.dumps(result.float_reasons, sort_keys=True)
-    set_metadata(result.model, FLOAT_REASONS_KEY, reasons)
+    set_metadata(model, FLOAT_REASONS_KEY, reasons)
     with replace_file(table_path(out)) as table:
         table.write_text(result.table.to_json(), encoding="utf-8")
-        return write_onnx(result.model, out, int8_contract(source, result))
+        return write_onnx(model, out, int8_contract(source, result))

@@ -67,7 +67,7 @@ def run_live(
     stop = stop or threading.Event()
     picture = np.full((480, 640, 3), 127, np.uint8)
     for _ in range(warmup):
-        top_guesses(answer(prepare(picture)), session.contract, top_k)
+        top_guesses(answer(prepare(picture)).row, session.contract, top_k)
     answers = Answers(
         session.contract,
         policy=policy,
@@ -121,8 +121,8 @@ def _loop(
         prepared = feed.next(_STOP_SLICE_S)
         if prepared is not None:
             started_s = clock()
-            row = answer(prepared.pixels)
-            answers.give(Inferred(prepared, row, started_s, clock()))
+            answered = answer(prepared.pixels)
+            answers.give(Inferred(prepared, answered, started_s, clock()))
             inferred += 1
         elif feed.exhausted:
             return

@@ -7,13 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from toolkit.camera.frame import ORIGINS, Frame
 from toolkit.clock import Clock
 from toolkit.contract import Contract
 from toolkit.frame_slot import FrameSlot
+from toolkit.frame_steps import Answered
 from toolkit.live_feed import PreparedFrame
 from toolkit.live_samples import STAGES, FrameTimes, Samples
 from toolkit.live_summary import spread_of
@@ -37,10 +35,10 @@ class View(Protocol):
 
 @dataclass(frozen=True)
 class Inferred:
-    """One row of logits, the frame it belongs to and when the engine worked on it."""
+    """The engine's answer, the frame it belongs to and when the engine worked on it."""
 
     frame: PreparedFrame
-    row: NDArray[np.float32]
+    answered: Answered
     started_s: float
     inferred_s: float
 
@@ -133,7 +131,7 @@ class Answers:
 
     def _answer(self, inferred: Inferred) -> None:
         prepared, frame = inferred.frame, inferred.frame.frame
-        smoothed = self._smoothing.add(inferred.row, frame.captured_at_s)
+        smoothed = self._smoothing.add(inferred.answered.row, frame.captured_at_s)
         top = top_guesses(smoothed.row, self._contract, self._top_k)
         done_s = self._clock()
         uncertain = top[0].confidence < self._min_confidence
@@ -161,6 +159,7 @@ class Answers:
             uncertain=uncertain,
             smoothed_over=smoothed.over,
             smoothed_span_ms=smoothed.span_s * 1e3,
+            activation_map=inferred.answered.activation_map,
         )
         for sink in self._sinks:
             sink.put(result)

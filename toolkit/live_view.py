@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from toolkit.errors import InputError
 from toolkit.lazy import load
 from toolkit.live_answers import View
+from toolkit.preprocess import Preprocess
 
 __all__ = ["VIEWS", "open_view"]
 
@@ -19,9 +20,12 @@ VIEWS = {
 
 
 @contextmanager
-def open_view(name: str, *, engine: str, camera: str, address: str) -> Iterator[tuple[View, str]]:
+def open_view(
+    name: str, *, engine: str, camera: str, address: str, preprocess: Preprocess | None = None
+) -> Iterator[tuple[View, str]]:
     """Yield a view for the loop, and the address of its page ("" without one).
 
+    `preprocess` is the engine's: an activation map lies where its crop is.
     Raises InputError for an unknown view, MissingDependencyError without Starlette and uvicorn.
     """
     if name not in VIEWS:
@@ -34,6 +38,6 @@ def open_view(name: str, *, engine: str, camera: str, address: str) -> Iterator[
         with opener(engine=engine, camera=camera) as newest:
             yield newest, ""
     else:
-        with opener(address, engine=engine, camera=camera) as view:
+        with opener(address, engine=engine, camera=camera, preprocess=preprocess) as view:
             open_to_all = "  (open to the network, not encrypted)" if view.exposed else ""
             yield view.newest, f"{view.url}{open_to_all}"

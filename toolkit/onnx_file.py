@@ -1,40 +1,39 @@
 """Read and write ONNX files: every file is checked before anything runs it.
 
 Only single-input image classifiers pass: (N, C, H, W) floats in, (N, classes) logits out, made of
-standard operators. Weights kept in other files are read in, but never from outside the folder.
+standard operators; beside the logits there may be their class activation map. Weights kept in
+other files are read in, but never from outside the folder.
 """
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # ships no types
 from onnx import checker, inliner, shape_inference
 
+from toolkit.activation_map import without_activation_map
 from toolkit.artifacts import OnnxModel
 from toolkit.atomic import write_bytes
 from toolkit.contract import Contract, embed_contract, read_contract
 from toolkit.errors import ContractError, ModelError
 from toolkit.external_data import external_tensors, load_external_data, subgraphs
+from toolkit.onnx_signature import Signature, signature_of
 from toolkit.shell import quoted
 
 __all__ = [
     "MAX_BYTES",
-    "Signature",
     "open_model",
     "parse_onnx",
     "read_onnx",
-    "signature_of",
     "write_onnx",
 ]
 
 MAX_BYTES = 2**31 - 1
 """Protobuf cannot hold a message of 2 GiB or more."""
 
-_FLOATS = {onnx.TensorProto.FLOAT: "float32", onnx.TensorProto.FLOAT16: "float16"}
 _FOREIGN_STARTS = {
     b"PK\x03\x04": "a zip archive, perhaps a PyTorch checkpoint",
     b"\x80\x02": "a Python pickle",
@@ -46,23 +45,10 @@ _FOREIGN_STARTS = {
 }
 
 
-@dataclass(frozen=True)
-class Signature:
-    """What goes in and what comes out: (N, C, H, W) with N = 0 for a dynamic batch, (N, classes).
-
-    `input_type` and `output_type` are "float32" or "float16".
-    """
-
-    input_name: str
-    input_shape: tuple[int, int, int, int]
-    input_type: str
-    output_name: str
-    classes: int
-    output_type: str
-
-
 def read_onnx(path: Path) -> onnx.ModelProto:
     """Return the checked model in `path`, its external data loaded and local functions inlined.
+
+    It is the network alone: without the class activation map that the file may give beside it.
 
     Raises ModelError when the file is missing, empty, truncated, not ONNX, over 2 GiB, uses
     operators outside the ONNX standard, reaches for data outside its folder, or is not a
@@ -74,7 +60,7 @@ def read_onnx(path: Path) -> onnx.ModelProto:
     if model.functions:
         model = inliner.inline_local_functions(model)
     signature_of(model, where=path)
-    return model
+    return without_activation_map(model)
 
 
 def parse_onnx(path: Path) -> onnx.ModelProto:
@@ -129,44 +115,6 @@ def write_onnx(model: onnx.ModelProto, path: Path, contract: Contract) -> OnnxMo
     content = model.SerializeToString(deterministic=True)
     write_bytes(path, content)
     return OnnxModel(path, hashlib.sha256(content).hexdigest(), contract)
-
-
-def signature_of(model: onnx.ModelProto, *, where: Path) -> Signature:
-    """Return what `model` takes and gives; `where` names the file for the error.
-
-    Raises ModelError when it is not a single-input image classifier.
-    """
-    weights = {tensor.name for tensor in model.graph.initializer}
-    inputs = [value for value in model.graph.input if value.name not in weights]
-    outputs = list(model.graph.output)
-    if len(inputs) != 1:
-        names = ", ".join(value.name for value in inputs) or "none"
-        raise _not_a_classifier(where, f"it has {len(inputs)} inputs ({names})")
-    if len(outputs) != 1:
-        names = ", ".join(value.name for value in outputs) or "none"
-        raise _not_a_classifier(where, f"it has {len(outputs)} outputs ({names})")
-    shape, result = _shape(inputs[0]), _shape(outputs[0])
-    if result is None or len(result) != 2 or result[1] == 0:
-        outputs = list(shape_inference.infer_shapes(model, data_prop=True).graph.output)
-        result = _shape(outputs[0])
-    types = [value.type.tensor_type.elem_type for value in (inputs[0], outputs[0])]
-    if shape is None or len(shape) != 4 or 0 in shape[1:]:
-        raise _not_a_classifier(where, f"its input is {_text(shape)}, not (N, C, H, W)")
-    if shape[1] not in (1, 3):
-        raise _not_a_classifier(where, f"its input {_text(shape)} has {shape[1]} channels")
-    if result is None or len(result) != 2 or result[1] < 2:
-        raise _not_a_classifier(where, f"its output is {_text(result)}, not (N, classes)")
-    if not set(types) <= set(_FLOATS):
-        names = " and ".join(onnx.TensorProto.DataType.Name(kind) for kind in types)
-        raise _not_a_classifier(where, f"its input and output are {names}, not FLOAT or FLOAT16")
-    return Signature(
-        input_name=inputs[0].name,
-        input_shape=(shape[0], shape[1], shape[2], shape[3]),
-        input_type=_FLOATS[types[0]],
-        output_name=outputs[0].name,
-        classes=result[1],
-        output_type=_FLOATS[types[1]],
-    )
 
 
 def _read(path: Path) -> bytes:
@@ -252,8 +200,10 @@ def _check_operators(model: onnx.ModelProto, *, where: Path) -> None:
 
 def _check_contract(contract: Contract, signature: Signature, *, where: Path) -> None:
     preprocess = contract.preprocess
-    promised = (contract.input_name, contract.input_shape, contract.input_type)
-    actual = (signature.input_name, signature.input_shape, signature.input_type)
+    promised, actual = (
+        (each.input_name, each.input_shape, each.input_type, each.activation_map)
+        for each in (contract, signature)
+    )
     prepared = (preprocess.channels, preprocess.height, preprocess.width)
     again = _adopt(where)
     if promised != actual:
@@ -272,23 +222,3 @@ def _check_contract(contract: Contract, signature: Signature, *, where: Path) ->
 def _adopt(path: Path) -> str:
     adopted = quoted(f"{path.stem}.edgekit.onnx")
     return f"edgekit import {quoted(path)} --preprocess imagenet --out {adopted}"
-
-
-def _shape(value: onnx.ValueInfoProto) -> tuple[int, ...] | None:
-    """Return the dimensions, 0 where they are symbolic or unknown; None without a rank."""
-    if not value.type.tensor_type.HasField("shape"):
-        return None
-    return tuple(max(dim.dim_value, 0) for dim in value.type.tensor_type.shape.dim)
-
-
-def _text(shape: tuple[int, ...] | None) -> str:
-    if shape is None:
-        return "of unknown rank"
-    return "(" + ", ".join(str(size) if size else "?" for size in shape) + ")"
-
-
-def _not_a_classifier(where: Path, reason: str) -> ModelError:
-    return ModelError(
-        f"{where} is not a single-input image classifier: {reason}.",
-        next_command=f"edgekit inspect {quoted(where)}",
-    )

@@ -20,6 +20,7 @@ from toolkit.errors import InputError, LeakageError, ModelError
 from toolkit.images import image_digest
 from toolkit.progress import Progress, ProgressCallback
 from toolkit.runtime import Session
+from toolkit.runtime.session import GivesMaps, Mapped
 from toolkit.shell import quoted
 from toolkit.top_k import confidences
 
@@ -32,6 +33,7 @@ __all__ = [
     "check_not_calibrated_on",
     "images_to_score",
     "infer",
+    "infer_with_maps",
     "predictions_from_logits",
 ]
 
@@ -145,14 +147,29 @@ def infer(
     A batch that is too short for an engine of fixed batch size is filled up with its last image.
     Raises ModelError when the logits are not finite or not one per label.
     """
-    fixed = session.contract.input_shape[0]
-    missing = max(0, fixed - len(batch))
-    given = np.concatenate([batch, np.repeat(batch[-1:], missing, axis=0)]) if missing else batch
-    logits = session.infer(given)[: len(batch)]
+    return _checked(session, session.infer(_filled(session, batch))[: len(batch)], images)
+
+
+def infer_with_maps(
+    session: GivesMaps, batch: NDArray[np.float32], images: Sequence[IdentifiedImage]
+) -> Mapped:
+    """Return what `infer` does, with the class activation maps (n, height, width)."""
+    found = session.infer_with_map(_filled(session, batch))
+    return Mapped(_checked(session, found.logits[: len(batch)], images), found.maps[: len(batch)])
+
+
+def _filled(session: Session, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+    missing = max(0, session.contract.input_shape[0] - len(batch))
+    return np.concatenate([batch, np.repeat(batch[-1:], missing, axis=0)]) if missing else batch
+
+
+def _checked(
+    session: Session, logits: NDArray[np.float32], images: Sequence[IdentifiedImage]
+) -> NDArray[np.float32]:
     classes = len(session.contract.labels)
-    if logits.shape != (len(batch), classes):
+    if logits.shape != (len(images), classes):
         raise ModelError(
-            f"{session.engine_name} answers {len(batch)} images with logits of shape "
+            f"{session.engine_name} answers {len(images)} images with logits of shape "
             f"{logits.shape}, but its contract names {classes} classes.",
             next_command=f"edgekit inspect {quoted(session.engine_name)} --json",
         )

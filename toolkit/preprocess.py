@@ -17,7 +17,7 @@ from PIL import Image
 from toolkit.errors import ContractError
 from toolkit.field_types import check_types
 
-__all__ = ["IMAGENET", "Preprocess", "Region", "Window", "preprocess_from_dict"]
+__all__ = ["IMAGENET", "Preprocess", "Region", "Window", "cut_out", "preprocess_from_dict"]
 
 _PILLOW_FILTERS = {
     "nearest": Image.Resampling.NEAREST,
@@ -166,19 +166,23 @@ class Preprocess:
 
     def crop(self, image: Image.Image) -> Image.Image:
         """Return the resized and cropped 8-bit picture, RGB or L, (height, width)."""
-        image = image.convert("L" if self.colour == "gray" else "RGB")
         window = self.window(image.width, image.height)
         if window is not None:
             cut = image.crop((window.left, window.top, window.right, window.bottom))
-            return self.resize_window(cut, window)
+            return self.resize_window(self._coloured(cut), window)
         # No antialiasing, or a crop larger than the picture, which torchvision pads with black.
         region = self.region(image.width, image.height)
-        return image.transform(
+        return self._coloured(image).transform(
             (self.width, self.height),
             Image.Transform.EXTENT,
             (region.left, region.top, region.right, region.bottom),
             resample=_PILLOW_FILTERS[self.interpolation],
         )
+
+    def _coloured(self, image: Image.Image) -> Image.Image:
+        """Return the picture as L or RGB; the same object if it is so already: no copy."""
+        mode = "L" if self.colour == "gray" else "RGB"
+        return image if image.mode == mode else image.convert(mode)
 
     def normalise(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return float32 (..., C, H, W) from uint8 pixels (..., H, W, C) in RGB order."""
@@ -196,9 +200,13 @@ class Preprocess:
 
     def pixels(self, image: Image.Image | NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return the cropped uint8 pixels (height, width, C), RGB order, of an RGB picture."""
-        if not isinstance(image, Image.Image):
-            image = Image.fromarray(image)
-        cropped = np.asarray(self.crop(image), dtype=np.uint8)
+        if isinstance(image, Image.Image):
+            resized = self.crop(image)
+        elif (window := self.window(image.shape[1], image.shape[0])) is not None:
+            resized = self.resize_window(self._coloured(cut_out(image, window)), window)
+        else:
+            resized = self.crop(Image.fromarray(image))
+        cropped = np.asarray(resized, dtype=np.uint8)
         return cropped[..., None] if cropped.ndim == 2 else cropped
 
     def __call__(self, image: Image.Image | NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -208,6 +216,12 @@ class Preprocess:
 
 IMAGENET = Preprocess(224, 224, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 """What torchvision's ImageNet weights expect (the original `IMAGENET1K_V1` recipe)."""
+
+
+def cut_out(pixels: NDArray[np.uint8], window: Window) -> Image.Image:
+    """Return the cut at `window` as a picture; Pillow copies only pixels that resizing reads."""
+    cut = pixels[window.top : window.bottom, window.left : window.right]
+    return Image.fromarray(np.ascontiguousarray(cut))  # Pillow's own copy of a view takes longer
 
 
 def _reach(

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from toolkit.camera.uri import camera_uri, did_you_mean
 from toolkit.errors import InputError
@@ -33,6 +36,8 @@ class Result:
     With smoothing, `top` follows from the mean of the probabilities of the last `smoothed_over`
     frames, the oldest of which was captured `smoothed_span_ms` before this one. The ages are those
     of this frame, the newest. `uncertain` says that the best guess is below what was asked for.
+    `activation_map` is for views, of engines that give it: of this frame's own winner, (height,
+    width) over the part of the frame that the network sees.
     """
 
     index: int
@@ -44,6 +49,7 @@ class Result:
     uncertain: bool = False
     smoothed_over: int = 1
     smoothed_span_ms: float = 0.0
+    activation_map: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
 
 
 class ResultSink(Protocol):

@@ -80,7 +80,7 @@ def _run_alone(
         recorder = _recorder(stack, camera, options)
         watched = recorder.watch(camera) if recorder else camera
         taking = [*sinks, recorder] if recorder else sinks
-        views = _views(stack, engine, camera, options)
+        views = _views(stack, engine, session, camera, options)
         ran = _ran(engine, session, watched, taking, options, asked, progress, views)
     drift = _drift([ran], options)
     if options.out is not None:  # raw samples, for `report`
@@ -153,14 +153,22 @@ def _recorder(stack: ExitStack, camera: Camera, options: LiveOptions) -> Recorde
     )
 
 
-def _views(stack: ExitStack, engine: Path, camera: Camera, options: LiveOptions) -> list[View]:
+def _views(
+    stack: ExitStack, engine: Path, session: Session, camera: Camera, options: LiveOptions
+) -> list[View]:
     views: list[View] = []
     if listening := os.environ.get("NOTIFY_SOCKET"):  # systemd started this run
         views.append(stack.enter_context(open_notifier(listening)))
     if not options.view:
         return views
     view, url = stack.enter_context(
-        open_view(options.view, engine=engine.name, camera=camera.uri, address=options.view_address)
+        open_view(
+            options.view,
+            engine=engine.name,
+            camera=camera.uri,
+            address=options.view_address,
+            preprocess=session.contract.preprocess,
+        )
     )
     if url:  # now, not in the outcome: it is needed while the run goes on
         print(f"live view: {url}", file=sys.stderr, flush=True)

@@ -117,6 +117,7 @@ def write_skeleton(model: Path, out: Path, *, reference: Path | None = None) -> 
         scheme="",
         calibration="",
         calibration_images=(),
+        activation_map="",
         parent=digest_of_file(model),
     )
     return write_onnx(skeleton, out, floats).path

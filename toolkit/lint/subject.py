@@ -12,6 +12,7 @@ from onnx import TensorProto, checker, inliner, shape_inference
 from calibration.graph import Graph, opset_of
 from calibration.nodes import Array, attribute
 from calibration.rewrites import constants_to_initializers, name_nodes
+from toolkit.activation_map import without_activation_map
 from toolkit.errors import ModelError
 from toolkit.external_data import load_external_data
 from toolkit.lint.integers import Integers, constant_tensors, follow_integers
@@ -166,10 +167,11 @@ def read_subject(path: Path) -> Subject:
 def subject_of(model: onnx.ModelProto, *, where: Path) -> Subject:
     """Return `model` ready for examination; the model itself stays as it is.
 
-    `where` names it for the error. Raises ModelError when the graph is damaged.
+    A class activation map is left out: it is meant to stay in float. `where` names the model for
+    the error. Raises ModelError when the graph is damaged.
     """
     work = onnx.ModelProto()
-    work.CopyFrom(model)
+    work.CopyFrom(without_activation_map(model))
     try:
         _check(work)
         if work.functions:

@@ -20,7 +20,7 @@ from toolkit.artifacts import Engine, OnnxModel
 from toolkit.contract import Contract
 from toolkit.errors import InputError, ModelError
 from toolkit.runtime.fit import origin_of
-from toolkit.runtime.session import check_batch
+from toolkit.runtime.session import Mapped, check_batch, check_gives_map
 from toolkit.shell import quoted
 
 __all__ = [
@@ -75,14 +75,22 @@ class OrtSession:
 
     def infer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the logits (N, classes) of a batch (N, C, H, W), in a new array."""
+        return self._run(batch, self._outputs)[0]
+
+    def infer_with_map(self, batch: NDArray[np.float32]) -> Mapped:
+        """Return logits and class activation maps. Raises InputError for a file without maps."""
+        check_gives_map(self.contract, engine_name=self.engine_name)
+        return Mapped(*self._run(batch, [*self._outputs, self.contract.activation_map]))
+
+    def _run(self, batch: NDArray[np.float32], outputs: list[str]) -> list[NDArray[np.float32]]:
         check_batch(batch, self.contract, engine_name=self.engine_name)
         session = self._opened()
         given = batch.astype(np.float16) if self._half else batch
         try:
-            logits = session.run(self._outputs, {self._input: given})[0]
+            answers = session.run(outputs, {self._input: given})
         except ORT_ERRORS as error:
             raise _refused(self.engine_name, error) from error
-        return np.asarray(logits, dtype=np.float32)
+        return [np.asarray(answer, dtype=np.float32) for answer in answers]
 
     def _opened(self) -> onnxruntime.InferenceSession:
         if self._session is None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from toolkit.contract import Contract
 from toolkit.errors import InputError
 from toolkit.shell import quoted
 
-__all__ = ["Session", "check_batch"]
+__all__ = ["GivesMaps", "Mapped", "Session", "check_batch", "check_gives_map"]
 
 
 class Session(Protocol):
@@ -52,6 +53,31 @@ class Session(Protocol):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None: ...
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """The logits (N, classes) of a batch, and the activation maps (N, height, width) of winners."""
+
+    logits: NDArray[np.float32]
+    maps: NDArray[np.float32]
+
+
+@runtime_checkable
+class GivesMaps(Session, Protocol):
+    """A Session that can also give the class activation map, where the contract names one."""
+
+    def infer_with_map(self, batch: NDArray[np.float32]) -> Mapped:
+        """Return what `infer` does, with the maps. Raises InputError for a file without one."""
+
+
+def check_gives_map(contract: Contract, *, engine_name: str) -> None:
+    """Raise InputError when the engine has no class activation map."""
+    if not contract.activation_map:
+        raise InputError(
+            f"{engine_name} gives no class activation map.",
+            next_command="edgekit import SOURCE --cam --out model.onnx",
+        )
 
 
 def check_batch(batch: Any, contract: Contract, *, engine_name: str) -> None:

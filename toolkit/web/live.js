@@ -6,7 +6,7 @@ const byId = id => document.getElementById(id);
 const viewer = Math.random().toString(36).slice(2, 12);
 const RETRY_MS = 1000;
 const NO_PICTURE = -2;
-let run = "", points = [], stages = [], pictureIndex = -1, paused = false, state = null, clock = 0;
+let run = "", points = [], stages = [], pictureIndex = -1, paused = false, mapped = false, state = null, clock = 0;
 
 async function ask() {
   const picture = paused ? NO_PICTURE : pictureIndex;
@@ -66,6 +66,7 @@ function take(update) {
   document.title = `${update.engine} – edgekit live`;
   showFigures(update);
   if (update.answer && !paused) showAnswer(update.answer);
+  if (!paused) drawMap(update.answer && update.answer.map);
   drawCharts(update.history_s);
 }
 
@@ -128,6 +129,39 @@ async function drawPicture(blob) {
   }
   canvas.getContext("2d").drawImage(picture, 0, 0);
   picture.close();
+}
+
+// The map covers the part of the frame that the network sees, which is not the whole frame.
+function drawMap(map) {
+  const canvas = byId("map"), picture = byId("picture");
+  byId("map-toggle").hidden = !map;
+  canvas.hidden = !(map && mapped);
+  if (canvas.hidden) return;
+  canvas.width = picture.width;
+  canvas.height = picture.height;
+  const [left, top, right, bottom] = map.region;
+  const pen = canvas.getContext("2d");
+  pen.imageSmoothingQuality = "high";
+  pen.drawImage(mapPicture(map.rows), left * canvas.width, top * canvas.height,
+    (right - left) * canvas.width, (bottom - top) * canvas.height);
+}
+
+// Clear where the map is 0, amber and up to 70 % opaque where it is highest.
+function mapPicture(rows) {
+  const small = document.createElement("canvas");
+  small.width = rows[0].length;
+  small.height = rows.length;
+  const pen = small.getContext("2d");
+  const pixels = pen.createImageData(small.width, small.height);
+  rows.flat().forEach((level, cell) => pixels.data.set([255, 176, 0, 0.7 * level], 4 * cell));
+  pen.putImageData(pixels, 0, 0);
+  return small;
+}
+
+function toggleMap() {
+  mapped = !mapped;
+  byId("map-toggle").setAttribute("aria-pressed", String(mapped));
+  if (state) drawMap(state.answer && state.answer.map);
 }
 
 function drawCharts(historyS) {
@@ -221,5 +255,6 @@ function snapshot() {
 
 byId("pause").addEventListener("click", pause);
 byId("snapshot").addEventListener("click", snapshot);
+byId("map-toggle").addEventListener("click", toggleMap);
 document.addEventListener("visibilitychange", () => drawCharts(state ? state.history_s : 30));
 keepAsking();

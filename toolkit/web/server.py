@@ -16,6 +16,7 @@ from toolkit.clock import MONOTONIC
 from toolkit.errors import InputError, MachineError
 from toolkit.live_threads import Workers
 from toolkit.newest_answer import NewestAnswer
+from toolkit.preprocess import Preprocess
 from toolkit.web.access import Access, is_loopback
 from toolkit.web.pages import live_app
 from toolkit.web.updates import Updates
@@ -52,11 +53,18 @@ class _Machine:
 
 @contextmanager
 def open_web_view(
-    address: str, *, engine: str, camera: str, token: str = "", newest: NewestAnswer | None = None
+    address: str,
+    *,
+    engine: str,
+    camera: str,
+    token: str = "",
+    newest: NewestAnswer | None = None,
+    preprocess: Preprocess | None = None,
 ) -> Iterator[WebView]:
     """Yield a view that is served at `address`, HOST:PORT; port 0 takes a free one.
 
-    `engine` and `camera` are shown. The `token` in the address is random unless given. Raises
+    `engine` and `camera` are shown. The `token` in the address is random unless given. `preprocess`
+    is the engine's, which tells where in the frame an activation map lies. Raises
     InputError when the address is none, MachineError when it cannot be bound.
     """
     host, port = _host_and_port(address)
@@ -64,7 +72,13 @@ def open_web_view(
     token = token or secrets.token_urlsafe(16)
     newest = newest or NewestAnswer()
     machine = _Machine()
-    updates = Updates(newest, engine=engine, camera=camera, conditions=lambda: machine.newest)
+    updates = Updates(
+        newest,
+        engine=engine,
+        camera=camera,
+        conditions=lambda: machine.newest,
+        preprocess=preprocess,
+    )
     config = uvicorn.Config(
         live_app(updates, Access(token, host=host)),
         loop="asyncio",

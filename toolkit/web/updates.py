@@ -12,9 +12,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from targets.conditions import Conditions
 from toolkit.live_samples import STAGES
 from toolkit.newest_answer import HISTORY_S, NewestAnswer, Point
+from toolkit.preprocess import Preprocess
 from toolkit.web.picture import Pictures
 
 __all__ = ["Updates"]
@@ -35,11 +39,13 @@ class Updates:
         engine: str,
         camera: str,
         conditions: Callable[[], Conditions | None],
+        preprocess: Preprocess | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._newest = newest
         self._fixed = {"engine": engine, "camera": camera, "stages": list(STAGES)}
         self._conditions = conditions
+        self._preprocess = preprocess
         self._clock = clock
         self._pictures = Pictures(clock=clock)
         self._seen_s: dict[str, float] = {}
@@ -92,6 +98,7 @@ class Updates:
                 "passed_over": shown.passed_over,
                 "uncertain": result.uncertain,
                 "smoothed_over": result.smoothed_over,
+                "map": _map(result.activation_map, shown.frame.image.shape, self._preprocess),
                 "top": [
                     {"label": guess.label, "confidence": _number(guess.confidence)}
                     for guess in result.top
@@ -109,6 +116,31 @@ class Updates:
             del self._seen_s[next(iter(self._seen_s))]
         shared_ms = 1000 * len(self._seen_s) / _UPDATES_PER_S
         return int(min(max(shared_ms, _SHORTEST_WAIT_MS), _LONGEST_WAIT_MS))
+
+
+def _map(
+    values: NDArray[np.float32] | None, frame: tuple[int, ...], preprocess: Preprocess | None
+) -> dict[str, Any] | None:
+    """Return an activation map, its highest value 255, and where it lies in the frame.
+
+    Below 0 speaks against the class: shown as 0. The region is in fractions of the frame's width
+    and height; where the network sees more than the frame, it reaches beyond 0 and 1.
+    """
+    if values is None or preprocess is None or not np.isfinite(values).all():
+        return None
+    height, width = frame[:2]
+    region = preprocess.region(width, height)
+    highest = max(float(values.max()), 1e-9)
+    levels = np.rint(np.clip(values / highest, 0.0, 1.0) * 255.0).astype(int)
+    return {
+        "rows": levels.tolist(),
+        "region": [
+            region.left / width,
+            region.top / height,
+            region.right / width,
+            region.bottom / height,
+        ],
+    }
 
 
 def _values(point: Point) -> list[float | None]:

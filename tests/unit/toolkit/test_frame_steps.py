@@ -34,14 +34,14 @@ def test_a_session_of_batches_gets_the_contracts_preprocessing() -> None:
     prepare, answer = frame_steps(session)
     pixels = prepare(FRAME)
     np.testing.assert_array_equal(pixels, input_from_bgr(session.contract.preprocess, FRAME))
-    np.testing.assert_array_equal(answer(pixels), session.infer(pixels[None])[0])
+    np.testing.assert_array_equal(answer(pixels).row, session.infer(pixels[None])[0])
 
 
 def test_a_session_that_takes_frames_gets_them_untouched() -> None:
     session = FrameSession(contract())
     prepare, answer = frame_steps(session)
     assert prepare(FRAME) is FRAME
-    assert answer(FRAME).tolist() == [1.0, 2.0, 3.0, 4.0]
+    assert answer(FRAME).row.tolist() == [1.0, 2.0, 3.0, 4.0]
     assert session.taken[0] is FRAME
 
 
@@ -59,5 +59,5 @@ def test_both_ways_give_the_same_answer(tmp_path: Path) -> None:
         answers = []
         for own in (None, lambda frame: input_from_bgr(session.contract.preprocess, frame)):
             prepare, answer = frame_steps(session, own)
-            answers.append(answer(prepare(FRAME)))
+            answers.append(answer(prepare(FRAME)).row)
     np.testing.assert_allclose(answers[0], answers[1], atol=1e-6)

@@ -11,7 +11,8 @@ from tests.unit.toolkit.onnx_graphs import classifier, contract, quantized_class
 from toolkit.artifacts import digest_of_file
 from toolkit.contract import embed_contract
 from toolkit.errors import ContractError, ModelError
-from toolkit.onnx_file import open_model, read_onnx, signature_of, write_onnx
+from toolkit.onnx_file import open_model, read_onnx, write_onnx
+from toolkit.onnx_signature import signature_of
 
 
 def save(model: onnx.ModelProto, path: Path) -> Path:

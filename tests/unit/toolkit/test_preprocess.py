@@ -53,6 +53,21 @@ def test_grey_networks_get_one_channel() -> None:
     assert grey(_picture(99, 40)).shape == (1, 28, 28)
 
 
+@pytest.mark.parametrize("colour", ["rgb", "gray"])
+@pytest.mark.parametrize("size", [(640, 480), (90, 700), (30, 20)])
+def test_an_array_and_a_picture_of_any_mode_give_the_same_input(
+    size: tuple[int, int], colour: str
+) -> None:
+    channels = 1 if colour == "gray" else 3
+    preprocess = Preprocess(
+        48, 32, resize_size=56, colour=colour, mean=(0.5,) * channels, std=(0.5,) * channels
+    )
+    picture = _picture(*size)
+    known = preprocess(picture.convert("L" if colour == "gray" else "RGB"))
+    for same in (picture, picture.convert("RGBA"), np.asarray(picture)):
+        np.testing.assert_array_equal(preprocess(same), known)
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     width=st.integers(1, 700),

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from toolkit.activation_map import ACTIVATION_MAP
 from toolkit.artifacts import Engine
 from toolkit.atomic import write_bytes
 from toolkit.errors import MachineError, ModelError
@@ -89,7 +90,7 @@ class LoadedEngine:
                 f"The engine's execution context was not made: {newest_errors(trt)}.",
                 next_command="nvidia-smi",
             )
-        self.input, self.output = _tensors(trt, engine)
+        self.input, self.output, self.activation_map = _tensors(trt, engine)
         self.batch = _batch_range(engine, self.input)
 
     def _runtime_config(self, trt: Any, own_graphs: bool, cache_path: Path) -> Any:
@@ -117,10 +118,12 @@ class LoadedEngine:
             )
         return tuple(self.context.get_tensor_shape(self.output.name))
 
-    def set_addresses(self, *, source: int, result: int) -> None:
-        """Say where the input lies and where the output goes, both on the GPU."""
+    def set_addresses(self, *, source: int, result: int, activation_map: int = 0) -> None:
+        """Say where the input lies and where the outputs go, all on the GPU."""
         self.context.set_tensor_address(self.input.name, source)
         self.context.set_tensor_address(self.output.name, result)
+        if self.activation_map is not None:
+            self.context.set_tensor_address(self.activation_map.name, activation_map)
 
     def enqueue(self, stream: int) -> None:
         """Enqueue one inference. Raises MachineError with TensorRT's own words."""
@@ -141,7 +144,7 @@ def load_engine(trt: Any, engine: Engine, *, gpu: str, sm: int, own_graphs: bool
     """Deserialise `engine` in the current CUDA context of `gpu`.
 
     Raises ForeignEngineError when it was built for something else, ModelError when it is not a
-    classifier with one input and one output.
+    classifier with one input and one output, beside which there may be an activation map.
     """
     newest_errors(trt)  # whatever was said before is not about this engine
     runtime = trt.Runtime(process_logger(trt))
@@ -169,7 +172,8 @@ def runtime_cache_path(engine: Path) -> Path:
     return engine.with_name(engine.name + ".runtime-cache")
 
 
-def _tensors(trt: Any, engine: Any) -> tuple[TensorSpec, TensorSpec]:
+def _tensors(trt: Any, engine: Any) -> tuple[TensorSpec, TensorSpec, TensorSpec | None]:
+    """Return input, logits and, where there is one, activation map."""
     types = {
         trt.DataType.FLOAT: np.float32,
         trt.DataType.HALF: np.float16,
@@ -185,9 +189,10 @@ def _tensors(trt: Any, engine: Any) -> tuple[TensorSpec, TensorSpec]:
         if kind not in types or len(shape) < 2 or min(shape[1:]) < 1:
             raise _not_a_classifier(f"its tensor {name!r} is {kind} {shape}")
         (inputs if is_input else outputs).append(TensorSpec(name, shape, types[kind]))
-    if len(inputs) != 1 or len(outputs) != 1:
+    logits = [each for each in outputs if each.name != ACTIVATION_MAP]
+    if len(inputs) != 1 or len(logits) != 1:
         raise _not_a_classifier(f"it has {len(inputs)} inputs and {len(outputs)} outputs")
-    return inputs[0], outputs[0]
+    return inputs[0], logits[0], next((each for each in outputs if each not in logits), None)
 
 
 def _batch_range(engine: Any, source: TensorSpec) -> tuple[int, int]:

@@ -19,7 +19,7 @@ from toolkit.runtime.cuda.frame_plan import why_not_fused
 from toolkit.runtime.cuda.frames import FrameInput
 from toolkit.runtime.cuda.graphs import GraphRunner
 from toolkit.runtime.cuda.libcuda import LibCuda
-from toolkit.runtime.cuda.memory import Memory
+from toolkit.runtime.cuda.memory import Buffer, Memory
 
 __all__ = ["Pipeline"]
 
@@ -84,7 +84,14 @@ class Pipeline:
         self._source = self._memory.buffer((largest, *source.shape[1:]), source.dtype, map_it=False)
         classes = int(np.prod(shape[1:]))
         self._result = self._memory.buffer((largest, classes), result.dtype)
-        self._loaded.set_addresses(source=self._source.address, result=self._result.address)
+        self._map: Buffer | None = None
+        if mapped := self._loaded.activation_map:
+            self._map = self._memory.buffer((largest, *mapped.shape[1:]), mapped.dtype)
+        self._loaded.set_addresses(
+            source=self._source.address,
+            result=self._result.address,
+            activation_map=self._map.address if self._map else 0,
+        )
 
     def stage_ms(self) -> dict[str, float]:
         """Return the milliseconds of each stage of the last inference."""
@@ -116,6 +123,11 @@ class Pipeline:
         self._frames.launch()
         self._mark("preprocess")
         return self._answer(1)
+
+    def newest_maps(self, count: int) -> NDArray[np.float32]:
+        """Return the activation maps of the last `count` pictures, of an engine that gives them."""
+        assert self._map is not None  # the session compares the engine with its contract
+        return self._map.host[:count].astype(np.float32)
 
     def prepare_frames(self, recipe: Preprocess, width: int, height: int) -> str:
         """Get ready for frames of this size, and return why that cannot be, or ""."""
@@ -155,6 +167,8 @@ class Pipeline:
         self.graphs.run(count, lambda: self._loaded.enqueue(self._handle))
         self._mark("compute")
         self._memory.download(self._result, count)
+        if self._map is not None:  # some hundred bytes a picture
+            self._memory.download(self._map, count)
         self._mark("d2h")
         self._events["d2h"].synchronize()
         if not self._cache_is_kept and self._loaded.cache is not None:

@@ -23,7 +23,7 @@ from toolkit.runtime.cuda.foreign import check_sm, where_built
 from toolkit.runtime.cuda.frames import check_frame
 from toolkit.runtime.cuda.libcuda import LibCuda, open_libcuda
 from toolkit.runtime.cuda.pipeline import Pipeline
-from toolkit.runtime.session import check_batch
+from toolkit.runtime.session import Mapped, check_batch, check_gives_map
 from toolkit.shell import quoted
 
 __all__ = ["CudaSession", "open_cuda_session"]
@@ -81,6 +81,13 @@ class CudaSession:
 
     def _checked_step(self, loaded: LoadedEngine, given: float | None) -> float:
         """Check the engine's input against the contract; return the step of an INT8 input."""
+        if bool(self.contract.activation_map) != (loaded.activation_map is not None):
+            said = "names one" if self.contract.activation_map else "names none"
+            raise ModelError(
+                f"{self.engine_name} and its contract disagree on an activation map: the contract "
+                f"{said}.",
+                next_command=f"edgekit inspect {quoted(self.engine_name)}",
+            )
         expected = self.contract.input_shape[1:]
         if loaded.input.shape[1:] != expected:
             raise ModelError(
@@ -130,6 +137,19 @@ class CudaSession:
             pipeline = self._open_pipeline()
             self._check_count(len(batch))
             return pipeline.infer(batch)
+
+    def infer_with_map(self, batch: NDArray[np.float32]) -> Mapped:
+        """Return logits and class activation maps. Raises InputError for an engine without maps."""
+        check_gives_map(self.contract, engine_name=self.engine_name)
+        return Mapped(self.infer(batch), self._newest_maps(len(batch)))
+
+    def infer_frame_with_map(self, frame: NDArray[np.uint8]) -> Mapped:
+        """Return what `infer_frame` does, with the class activation map (1, height, width)."""
+        check_gives_map(self.contract, engine_name=self.engine_name)
+        return Mapped(self.infer_frame(frame), self._newest_maps(1))
+
+    def _newest_maps(self, count: int) -> NDArray[np.float32]:
+        return self._open_pipeline().newest_maps(count)
 
     def infer_frame(self, frame: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the logits (1, classes) of a camera's BGR frame (H, W, 3), prepared on the GPU.

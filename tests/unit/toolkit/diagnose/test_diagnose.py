@@ -48,7 +48,8 @@ def test_a_shrunk_range_is_named_with_its_gain_and_drawn(
     assert (first.kind, first.where, first.fault) == ("range", planting.where, True)
     assert first.trial.removed > 0.5
     assert first.trial.sqnr_after_db > first.trial.sqnr_before_db + 3.0
-    assert found.best == first
+    assert found.best is not None  # the layer in float undoes it too, and may undo more
+    assert found.best.trial.removed >= first.trial.removed
     page = html_from_diagnosis(found)
     assert page.count("<svg") > 8 and planting.where in page
     assert not re.search(r'(src|href)="(?!data:|#)', page)  # nothing is loaded from elsewhere
