@@ -58,10 +58,13 @@ class TrainingHistory:
         write_record(path, asdict(self), kind="training", version=_VERSION)
 
 
-def best_of(epochs: tuple[Epoch, ...]) -> int:
-    """Return the number, from 0, of the first epoch with the lowest validation loss."""
-    losses = [epoch.val_loss for epoch in epochs]
-    return losses.index(min(losses))
+def best_of(epochs: tuple[Epoch, ...], *, least_top1: float = 0.0) -> int:
+    """Return the number, from 0, of the first epoch with the lowest validation loss.
+
+    Epochs under `least_top1` count only where all are under it.
+    """
+    offered = [epoch for epoch in epochs if epoch.val_top1 >= least_top1] or epochs
+    return epochs.index(min(offered, key=lambda epoch: epoch.val_loss))
 
 
 @dataclass(frozen=True)

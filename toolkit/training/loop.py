@@ -33,7 +33,11 @@ __all__ = ["Task", "train_epochs"]
 
 @dataclass(frozen=True)
 class Task:
-    """What is learned from, how, and by whom."""
+    """What is learned from, how, and by whom.
+
+    With a `teacher` its answers are learned as well as the labels. Weights of an epoch whose
+    validation top-1 is under `least_top1` are kept only where all epochs are.
+    """
 
     train: Pictures
     val: Pictures
@@ -41,6 +45,8 @@ class Task:
     options: TrainingOptions
     workers: Workers
     progress: ProgressCallback
+    teacher: nn.Module | None = None
+    least_top1: float = 0.0
 
     @property
     def batches(self) -> int:
@@ -100,7 +106,7 @@ def train_epochs(network: nn.Module, task: Task, keeper: Keeper) -> tuple[Epoch,
     if position is not None:
         learner.go_to(position)
     wrapped = workers.wrapped(network)
-    while len(learner.epochs) < options.epochs and not _is_over(learner.epochs, options.patience):
+    while len(learner.epochs) < options.epochs and not _is_over(learner.epochs, task):
         seconds = _train_epoch(wrapped, learner, task, keeper)
         _close_epoch(learner, task, seconds)
         keeper.keep(learner.position)
@@ -109,8 +115,11 @@ def train_epochs(network: nn.Module, task: Task, keeper: Keeper) -> tuple[Epoch,
     return learner.epochs
 
 
-def _is_over(epochs: tuple[Epoch, ...], patience: int) -> bool:
-    return bool(patience and epochs) and len(epochs) - 1 - best_of(epochs) >= patience
+def _is_over(epochs: tuple[Epoch, ...], task: Task) -> bool:
+    patience = task.options.patience
+    if not patience or not epochs:
+        return False
+    return len(epochs) - 1 - best_of(epochs, least_top1=task.least_top1) >= patience
 
 
 def _train_epoch(
@@ -182,6 +191,10 @@ def _step(
             reduction="none",
             label_smoothing=options.label_smoothing,
         )
+        if task.teacher is not None:
+            losses = losses + functional.cross_entropy(
+                logits, _answers(task.teacher, images), reduction="none"
+            )
         # The mean over the whole batch: workers average their gradients, so each counts its sum
         # as many times as there are workers.
         loss = losses.sum() / amount
@@ -208,10 +221,16 @@ def _close_epoch(learner: _Learner, task: Task, seconds: tuple[float, float]) ->
     epoch = Epoch(loss / seen, right / seen, found.loss, found.top1, *seconds)
     learner.epochs = (*learner.epochs, epoch)
     learner.sums = (0.0, 0.0, 0.0)
-    if options.patience and best_of(learner.epochs) == number:
+    if options.patience and best_of(learner.epochs, least_top1=task.least_top1) == number:
         state = learner.network.state_dict()
         learner.best = {name: value.detach().cpu().clone() for name, value in state.items()}
     task.progress(Progress(_name(number, options), task.batches, task.batches, epoch.line()))
+
+
+@torch.no_grad()
+def _answers(teacher: nn.Module, images: Tensor) -> Tensor:
+    """Return the probabilities (n, classes) that `teacher` gives."""
+    return teacher(images).softmax(1)  # type: ignore[no-any-return]
 
 
 def _name(epoch: int, options: TrainingOptions) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from toolkit.contract import Contract
 from toolkit.datasets.decode import decoded
 from toolkit.datasets.folder import ImageFolder, LabelledImage, folder_of_classes, open_folder
 from toolkit.errors import InputError
@@ -64,14 +65,17 @@ def batches_of(order: NDArray[np.int64], batch_size: int) -> list[NDArray[np.int
     return np.array_split(order, -(-len(order) // batch_size))
 
 
-def open_splits(data: Path) -> tuple[ImageFolder, ImageFolder]:
+def open_splits(data: Path, *, contract: Contract | None = None) -> tuple[ImageFolder, ImageFolder]:
     """Return the training and the validation pictures of `data`, with equal classes.
 
-    The folders are called train and val, or train_data and test_data. Raises InputError when one
-    is missing, has one class or an empty class; LabelsError when a validation class was not
-    trained.
+    The classes are those of a trained model where its `contract` is given, else the folders of
+    the training pictures. The folders are called train and val, or train_data and test_data.
+    Raises InputError when one is missing, has one class or an empty class; LabelsError when a
+    validation class was not trained.
     """
-    train = open_folder(_split(data, _TRAIN_NAMES))
+    train = open_folder(_split(data, _TRAIN_NAMES), contract=contract)
+    if contract is not None:
+        return train, open_folder(_split(data, _VAL_NAMES), contract=contract)
     val = folder_of_classes(_split(data, _VAL_NAMES), ids=train.classes, labels=train.classes)
     return train, val
 

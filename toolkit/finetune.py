@@ -1,0 +1,233 @@
+"""`edgekit train --qat`: a trained network in, an INT8 model whose weights learned to round."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibration.emit import Quantized
+from calibration.graph import prepare
+from calibration.quantize import quantize
+from calibration.schemes import SCHEMES
+from targets import get
+from targets.support import decide
+from toolkit.artifacts import OnnxModel, digest_of_file
+from toolkit.atomic import check_writable
+from toolkit.datasets.folder import ImageFolder, batches, select
+from toolkit.errors import ContractError, InputError
+from toolkit.export import export
+from toolkit.golden import make_golden, write_golden
+from toolkit.images import image_digest
+from toolkit.int8_model import table_path, write_int8_model
+from toolkit.lazy import load
+from toolkit.networks import INSTALL_TRAIN
+from toolkit.onnx_file import open_model, read_onnx
+from toolkit.progress import Progress, ProgressCallback, silent
+from toolkit.shell import quoted
+from toolkit.training.history import Epoch, files_beside
+from toolkit.training.options import TrainingOptions, check_options
+from toolkit.training.pictures import Pictures, open_pictures, open_splits
+
+__all__ = ["EPOCHS", "LEARNING_RATE", "Finetuned", "finetune"]
+
+EPOCHS = 3
+LEARNING_RATE = 2e-3
+"""A share of the size of each weight and range, not an absolute step."""
+_CALIBRATION_BATCH = 8
+
+
+@dataclass(frozen=True)
+class Finetuned:
+    """The INT8 model with its table, the float model it was made from, and what was gained.
+
+    Top-1 is that on the validation pictures, a share of 1: of the float model, of the calibrated
+    model, and of the written one, the last two with INT8 rounding. Where no epoch beat the
+    calibrated model (`gained` is False) that is what was written.
+    """
+
+    model: OnnxModel
+    table: Path
+    float_model: Path
+    gained: bool
+    top1_float: float
+    top1_calibrated: float
+    top1: float
+    epochs: tuple[Epoch, ...]
+    quantized: int
+    float_layers: int
+    seconds: float
+    notes: tuple[str, ...]
+
+
+def finetune(
+    data: Path,
+    *,
+    start: Path,
+    out: Path | None = None,
+    target: str = "",
+    samples: int = 512,
+    method: str = "auto",
+    effort: str = "balanced",
+    options: TrainingOptions | None = None,
+    checkpoint_minutes: float = 5.0,
+    resume: bool = False,
+    progress: ProgressCallback = silent,
+) -> Finetuned:
+    """Fine-tune `start`, a checkpoint or a float ONNX model, on `data`/train for INT8 on `target`.
+
+    It starts from what `calibrate` makes of `samples` training pictures with `method` and
+    `effort`, and learns weights and ranges with the rounding in place. Of a checkpoint the float
+    model is written beside `out`. Raises InputError and its kinds for data, options or targets
+    that cannot work, ModelError for an operator that cannot be fine-tuned, CheckpointError,
+    TargetError, CalibrationError, MissingDependencyError, and MachineError when memory runs out.
+    """
+    started, learn = time.monotonic(), _loaded("learn")
+    chosen = options or TrainingOptions(epochs=EPOCHS, learning_rate=LEARNING_RATE)
+    _check(chosen)
+    scheme = SCHEMES[decide(get(target), precision="int8").scheme if target else "tensorrt"]
+    out = out or start.with_name(f"{start.stem}.int8.onnx")
+    check_writable(out)
+    source = _float_model(start, out, target, progress)
+    folders = open_splits(data, contract=source.contract)
+    _loaded("check_graph")(prepare(read_onnx(source.path)), source.contract.preprocess)
+    calibrated = _calibrated(
+        source, folders[0], scheme.name, samples, method, effort, chosen.seed, progress
+    )
+    train, val = (_pictures(source, folder, chosen, progress) for folder in folders)
+    position = files_beside(out).resume
+    learned = learn(
+        calibrated,
+        train,
+        val,
+        classes=len(source.contract.labels),
+        options=chosen,
+        name=f"qat {source.digest}",
+        position=position,
+        minutes=checkpoint_minutes,
+        resume=resume,
+        progress=progress,
+    )
+    written = write_int8_model(learned.result, source, out)
+    write_golden(make_golden(written, float_model=source), written.path)
+    position.unlink(missing_ok=True)
+    return Finetuned(
+        model=written,
+        table=table_path(out),
+        float_model=source.path,
+        gained=learned.gained,
+        top1_float=learned.top1_float,
+        top1_calibrated=learned.top1_before,
+        top1=learned.top1,
+        epochs=learned.epochs,
+        quantized=learned.result.quantized,
+        float_layers=learned.result.float_layers,
+        seconds=time.monotonic() - started,
+        notes=learned.result.notes,
+    )
+
+
+def _check(options: TrainingOptions) -> None:
+    check_options(options)
+    again = "edgekit train DATA --qat MODEL.pt"
+    if options.amp:
+        raise InputError(
+            "Fine-tuning for INT8 computes in float32: mixed precision would round twice.",
+            next_command=again,
+        )
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise InputError("Fine-tuning for INT8 runs in one process.", next_command=again)
+
+
+def _float_model(start: Path, out: Path, target: str, progress: ProgressCallback) -> OnnxModel:
+    """Return the float ONNX model: `start`, or what a checkpoint is exported to beside `out`."""
+    if start.suffix == ".onnx":
+        model = open_model(start)
+    else:
+        beside = out.with_name(f"{out.name.removesuffix('.onnx').removesuffix('.int8')}.onnx")
+        _check_free(beside, start, out)
+        model = export(start, out=beside, target=target, progress=progress).model
+    if model.contract.input_shape[0]:
+        raise InputError(
+            f"{start} takes batches of {model.contract.input_shape[0]} only; fine-tuning needs "
+            "an open batch.",
+            next_command=f"edgekit import {quoted(start)} --out model.onnx",
+        )
+    return model
+
+
+def _check_free(beside: Path, start: Path, out: Path) -> None:
+    """Raise InputError where the float model would replace another file than its own export."""
+    if beside == out:
+        raise InputError(
+            f"{out} would be the float model as well as the INT8 model.",
+            next_command=f"edgekit train DATA --qat {quoted(start)} --out model.int8.onnx",
+        )
+    if not beside.exists():
+        return
+    try:
+        parent = open_model(beside).contract.parent
+    except (InputError, ContractError):
+        parent = ""
+    if parent != digest_of_file(start):
+        raise InputError(
+            f"{beside} exists and was not exported from {start}, whose float model would be "
+            "written there.",
+            next_command=f"edgekit train DATA --qat {quoted(start)} --out OTHER.int8.onnx",
+        )
+
+
+def _calibrated(
+    source: OnnxModel,
+    folder: ImageFolder,
+    scheme: str,
+    samples: int,
+    method: str,
+    effort: str,
+    seed: int,
+    progress: ProgressCallback,
+) -> Quantized:
+    images = select(folder, samples, seed=seed)
+
+    def data() -> Iterable[NDArray[np.float32]]:
+        read = batches(images, source.contract.preprocess, batch_size=_CALIBRATION_BATCH)
+        return (batch for batch, _ in read)
+
+    return quantize(
+        read_onnx(source.path),
+        data,
+        scheme=SCHEMES[scheme],
+        method=method,
+        effort=effort,
+        seed=seed,
+        model_digest=source.digest,
+        images=tuple(image_digest(image.path) for image in images),
+        progress=lambda step, done, total: progress(Progress(step, done, total)),
+    )
+
+
+def _pictures(
+    source: OnnxModel, folder: ImageFolder, options: TrainingOptions, progress: ProgressCallback
+) -> Pictures:
+    return open_pictures(
+        folder,
+        source.contract.preprocess,
+        step=f"read {folder.root.name}",
+        threads=options.threads,
+        progress=progress,
+    )
+
+
+def _loaded(name: str) -> Callable[..., Any]:
+    found: Callable[..., Any] = load(
+        f"toolkit.training.qat.learn:{name}",
+        what="Fine-tuning for INT8",
+        install=INSTALL_TRAIN,
+    )
+    return found

@@ -1,0 +1,1 @@
+"""Quantization-aware fine-tuning: the graph that will run in INT8 learns with its rounding."""
