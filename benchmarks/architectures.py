@@ -89,7 +89,7 @@ def one(name: str, folder: Path) -> dict[str, Any]:
             return row
         engine = timed("build", lambda: build(int8, target=TARGET, out=folder / "m.engine"))
     except EdgekitError as error:
-        row["reason"] = error.message
+        row["reason"] = error.message.replace(f"{folder}/", "")
         return row
     row |= {"engine_bytes": engine.path.stat().st_size, "int8_convs": engine.manifest.int8_convs}
     del row["failed"]
@@ -140,8 +140,14 @@ def table(rows: list[dict[str, Any]]) -> str:
     if missing:
         lines[-1] += f"; {missing} were not run yet."
     lines += [""] * bool(bad)
-    lines += [f"- {row['network']}, {row['failed']}: {row['reason']}" for row in bad]
+    lines += [f"- {row['network']}, {row['failed']}: {first_of(row['reason'])}" for row in bad]
     return "\n".join(lines) + "\n"
+
+
+def first_of(reason: str) -> str:
+    """Return a reason with the first of the nodes that it lists, and how many there are."""
+    first, *others = reason.split("; node ")
+    return f"{first.rstrip('.')}; {len(others)} more nodes alike." if others else reason
 
 
 def run(wanted: list[str], *, again: bool, minutes: float, memory_gib: float) -> None:

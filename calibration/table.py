@@ -11,7 +11,8 @@ from calibration.errors import CalibrationError
 
 __all__ = ["CalibrationTable", "Range", "table_from_json"]
 
-_VERSION = 1
+_VERSION = 2
+"""2: with confidences."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ class CalibrationTable:
         values = {"version": _VERSION, **asdict(self)}
         if not self.confidences:  # tables of before keep their text, hence their digest
             del values["confidences"]
+            values["version"] = 1
         return json.dumps(values, indent=1, sort_keys=True) + "\n"
 
     @property

@@ -57,7 +57,10 @@ def find_cam_layers(model: onnx.ModelProto, *, where: str) -> CamLayers:
     tensor = search.back(search.graph.outputs[0], through=_BEHIND)
     node = search.graph.producer(tensor)
     if node is not None and node.op_type == "Add":  # MatMul and its bias
-        tensor = next((name for name in node.input if search.constant(name) is None), tensor)
+        computed = [name for name in node.input if search.constant(name) is None]
+        if len(computed) != 1:
+            raise search.refused(node)
+        tensor = computed[0]
         node = search.graph.producer(search.back(tensor, through=()))
     weights = None
     if node is not None and node.op_type in ("Gemm", "MatMul", "Conv"):

@@ -63,8 +63,8 @@ def compare(
     `corruptions` names rows of CORRUPTIONS, or "all": both are also scored under each at five
     severities, made with `seed`; then both must prepare pictures alike. With a `journal`, each
     batch under each corruption is written down: called again after a stop, it goes on from there
-    with the same result, and at the end removes the file. Where both give a class activation map,
-    `maps` tells how far these overlap.
+    with the same result, and at the end removes the file. Where both give a class activation map
+    of equally prepared pictures, `maps` tells how far these overlap.
     Raises LabelsError when the two do not have the same classes, ContractError when they prepare
     pictures differently (unless allowed: then each gets its own), InputError for an unknown
     corruption, LeakageError for images that one of them was calibrated on, ModelError for logits
@@ -89,19 +89,22 @@ def compare(
         chosen = images_to_score(images, contracts[0], limit=limit, progress=progress)
         for path, contract in zip((a, b), contracts, strict=True):
             check_not_calibrated_on(chosen.images, contract, model=path)
-        difference, maps = LogitsDifference(), MapComparison()
-        answers = _answers(sessions, chosen.images, size, difference, maps, progress)
-        first, second = (
-            accuracy_of(path, session, predictions, images=images, batch_size=size)
-            for path, session, predictions in zip((a, b), sessions, answers, strict=True)
-        )
-        robustness = None
+        lines = None
         if names:
             lines = stack.enter_context(
                 open_sweep_journal(
                     journal, (a, b), sessions, chosen.images, names, batch_size=size, seed=seed
                 )
             )
+        difference, maps = LogitsDifference(), MapComparison()
+        answers = _answers(sessions, chosen.images, size, difference, maps, progress)
+        first, second = (
+            accuracy_of(path, session, predictions, images=images, batch_size=size)
+            for path, session, predictions in zip((a, b), sessions, answers, strict=True)
+        )
+        threshold = threshold_at(first, second, precision=at_precision, coverage=at_coverage)
+        robustness = None
+        if lines is not None:
             robustness = sweep_corruptions(
                 sessions,
                 chosen.images,
@@ -113,7 +116,6 @@ def compare(
             )
     notes = [*chosen.notes]
     notes += [f"{each.model}: {note}" for each in (first, second) for note in each.notes]
-    threshold = threshold_at(first, second, precision=at_precision, coverage=at_coverage)
     found = Comparison(
         first,
         second,
@@ -160,13 +162,13 @@ def _logits(
     images: Sequence[IdentifiedImage],
     maps: MapComparison,
 ) -> list[NDArray[np.float32]]:
-    """Return both logits; where both sessions give activation maps, compare those."""
+    """Return both logits; where both give activation maps of the same crop, compare those."""
     mapping = [
         session
         for session in sessions
         if session.contract.activation_map and isinstance(session, GivesMaps)
     ]
-    if len(mapping) < 2:
+    if len(mapping) < 2 or len({session.contract.preprocess for session in mapping}) > 1:
         return [
             infer(session, batch, images) for session, batch in zip(sessions, inputs, strict=True)
         ]

@@ -27,7 +27,8 @@ __all__ = [
 ]
 
 CONTRACT_KEY = "edgekit.contract"
-CONTRACT_VERSION = 1
+CONTRACT_VERSION = 2
+"""2: with a class activation map."""
 UNCALIBRATED = "UNCALIBRATED"
 """Stands where the digest of a calibration table would, when ranges came from random data."""
 
@@ -59,8 +60,15 @@ class Contract:
     """The output with the class activation map (N, height, width) of the winner, or ""."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values, with the format version."""
-        return {"version": CONTRACT_VERSION, **asdict(self)}
+        """Return plain JSON values, with the format version.
+
+        Without a map they are those of version 1, which older Edgekits read.
+        """
+        values = {"version": CONTRACT_VERSION, **asdict(self)}
+        if not self.activation_map:
+            del values["activation_map"]
+            values["version"] = 1
+        return values
 
     def with_changes(self, **changes: Any) -> Contract:
         """Return a copy with some fields replaced."""

@@ -137,4 +137,4 @@ def drift_of(
 def _why_not_known(table: CalibrationTable) -> str:
     if table.confidences:
         return "not known, no answers of single frames were kept"
-    return "not recorded when the table was made; calibrate again to compare it"
+    return "not recorded when the table was made"

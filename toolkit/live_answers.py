@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from toolkit.camera.frame import ORIGINS, Frame
 from toolkit.clock import Clock
 from toolkit.contract import Contract
@@ -18,7 +21,7 @@ from toolkit.live_summary import spread_of
 from toolkit.live_threads import Workers
 from toolkit.results import Result, ResultSink
 from toolkit.smoothing import Smoothing
-from toolkit.top_k import top_guesses
+from toolkit.top_k import Guess, top_guesses
 
 __all__ = ["Answers", "Inferred", "View"]
 
@@ -159,9 +162,16 @@ class Answers:
             uncertain=uncertain,
             smoothed_over=smoothed.over,
             smoothed_span_ms=smoothed.span_s * 1e3,
-            activation_map=inferred.answered.activation_map,
+            activation_map=_map_of(inferred.answered, top),
         )
         for sink in self._sinks:
             sink.put(result)
         for view in self._views:
             view.show(frame, result, times)
+
+
+def _map_of(answered: Answered, top: Sequence[Guess]) -> NDArray[np.float32] | None:
+    """Return the map of this frame, unless smoothing shows another class than it is of."""
+    if not top or int(answered.row.argmax()) != top[0].index:
+        return None
+    return answered.activation_map

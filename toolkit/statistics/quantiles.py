@@ -111,7 +111,9 @@ def independent_samples(values: NDArray[np.float64], q: float, *, confidence: fl
         return 0
     beyond = min(0.5, 2.0 * min(q, 100.0 - q) / 100.0)
     share = 1.0 - beyond if q > 50.0 else beyond
-    below = (values <= percentile(values, 100.0 * share)).astype(np.float64)
+    level = percentile(values, 100.0 * share)
+    # Where the level is the largest value itself, as of saturated confidences, ties lie above.
+    below = (values <= level if level < values.max() else values < level).astype(np.float64)
     spread = spread_of_mean(below)
     if spread.standard_error == 0.0:  # all on one side: rarely, or with many equal samples
         return n

@@ -48,7 +48,8 @@ def times_on_this_cpu(
     network, cpu = int8.recipe.network, read_cpu(Machine())
     with tempfile.TemporaryDirectory(prefix="edgekit-tune-") as name:
         folder = Path(name)
-        flat = write_onnx(network.model, folder / "float.onnx", source.contract)
+        contract = source.contract.with_changes(activation_map="")  # the network alone
+        flat = write_onnx(network.model, folder / "float.onnx", contract)
         rounded = write_int8_model(int8, source, folder / "int8.onnx")
         machine = (cpu.model or cpu.arch, cpu.isa, VERSION, f"{threads} threads")
         key = ("layer times", toolkit.__version__, flat.digest, rounded.digest, *machine)

@@ -7,6 +7,7 @@ const viewer = Math.random().toString(36).slice(2, 12);
 const RETRY_MS = 1000;
 const NO_PICTURE = -2;
 let run = "", points = [], stages = [], pictureIndex = -1, paused = false, mapped = false, state = null, clock = 0;
+let shown = null;  // the answer that the page shows: not the newest while it is paused
 
 async function ask() {
   const picture = paused ? NO_PICTURE : pictureIndex;
@@ -65,8 +66,11 @@ function take(update) {
   byId("camera").textContent = update.camera;
   document.title = `${update.engine} – edgekit live`;
   showFigures(update);
-  if (update.answer && !paused) showAnswer(update.answer);
-  if (!paused) drawMap(update.answer && update.answer.map);
+  if (update.answer && !paused) {
+    shown = update.answer;
+    showAnswer(shown);
+    drawMap(shown.map);
+  }
   drawCharts(update.history_s);
 }
 
@@ -161,7 +165,7 @@ function mapPicture(rows) {
 function toggleMap() {
   mapped = !mapped;
   byId("map-toggle").setAttribute("aria-pressed", String(mapped));
-  if (state) drawMap(state.answer && state.answer.map);
+  if (shown) drawMap(shown.map);
 }
 
 function drawCharts(historyS) {
@@ -243,7 +247,7 @@ function pause() {
 
 // The picture goes from this page to the viewer's own disk; the server keeps none.
 function snapshot() {
-  const index = state && state.answer ? state.answer.index : 0;
+  const index = shown ? shown.index : 0;
   byId("picture").toBlob(blob => {
     const link = document.createElement("a");
     link.href = URL.createObjectURL(blob);

@@ -110,6 +110,18 @@ def test_a_layer_between_pool_and_linear_layer_is_named(between: str) -> None:
         add_activation_map(linear(between), where="m")
 
 
+def test_a_sum_of_two_layers_has_no_map_of_either() -> None:
+    model = linear()
+    (gemm,) = (node for node in model.graph.node if node.op_type == "Gemm")
+    gemm.output[0] = "first"
+    second = helper.make_node("Gemm", list(gemm.input), ["second"], "again")
+    second.attribute.extend(gemm.attribute)
+    model.graph.node.append(second)
+    model.graph.node.append(helper.make_node("Add", ["first", "second"], ["logits"], "sum"))
+    with pytest.raises(ModelError, match="sum"):
+        add_activation_map(model, where="net.onnx")
+
+
 def test_taking_the_map_off_gives_the_same_bytes() -> None:
     model = linear()
     again = without_activation_map(add_activation_map(model, where="m"))
@@ -157,10 +169,13 @@ def test_a_file_without_a_map_is_refused_with_the_line_that_adds_it(tmp_path: Pa
     assert "--cam" in caught.value.next_command
 
 
-def test_a_contract_from_before_maps_is_read() -> None:
-    values = contract().to_dict()
-    del values["activation_map"]
-    assert contract_from_dict(values, where="m") == contract()
+def test_only_a_contract_with_a_map_needs_an_edgekit_that_knows_maps() -> None:
+    plain, mapped = contract(), contract(activation_map=ACTIVATION_MAP)
+    assert plain.to_dict()["version"] == 1
+    assert "activation_map" not in plain.to_dict()
+    assert mapped.to_dict()["version"] == 2
+    for each in (plain, mapped):
+        assert contract_from_dict(each.to_dict(), where="m") == each
 
 
 def test_a_gpu_session_gives_logits_and_maps(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from toolkit.statistics import (
     two_sided,
 )
 from toolkit.statistics.distributions import normal_quantile
+from toolkit.statistics.quantiles import independent_samples
 
 
 def test_a_bound_on_one_side_is_the_end_of_a_wider_interval_on_two() -> None:
@@ -70,6 +71,12 @@ def test_upper_bounds_of_p95_and_p99_hold_in_94_to_98_of_100_simulations(
     level = two_sided(0.95)
     held = [truth <= quantile_interval(run, q, confidence=level).high for run in runs]
     assert 0.94 <= np.mean(held) <= 0.98
+
+
+def test_equal_samples_at_the_top_do_not_hide_correlation() -> None:
+    scenes = np.repeat([1.0, 0.3], [600, 400])  # two scenes, one of them saturated
+    assert independent_samples(scenes, 50.0) < 50
+    assert independent_samples(np.ones(100), 50.0) == 100
 
 
 def test_upper_bounds_of_p99_are_not_wide_for_the_sake_of_holding() -> None:

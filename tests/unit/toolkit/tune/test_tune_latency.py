@@ -10,10 +10,12 @@ from typer.testing import CliRunner
 
 from tests.unit.toolkit.tune.planted import HARD, pictures, planted_model
 from tests.unit.toolkit.tune.timed import engine_of, timed
+from toolkit.activation_map import ACTIVATION_MAP, add_activation_map
 from toolkit.artifacts import OnnxModel
 from toolkit.cli.app import app
 from toolkit.errors import InputError
 from toolkit.latency import write_latency
+from toolkit.onnx_file import open_model, read_onnx, write_onnx
 from toolkit.progress import Progress
 from toolkit.tune import Tuned, tune
 from toolkit.tune.result import journal_path, page_path
@@ -57,6 +59,19 @@ def test_a_generous_budget_is_met_by_a_measurement(generous: Tuned) -> None:
     notes = " ".join(generous.notes)
     assert "times as long as plain INT8" in notes
     assert "changes of precision between layers are not predicted" in notes
+
+
+def test_a_model_with_an_activation_map_is_timed_without_it(
+    model: OnnxModel, tmp_path: Path
+) -> None:
+    mapped = add_activation_map(read_onnx(model.path), where="m")
+    contract = model.contract.with_changes(activation_map=ACTIVATION_MAP)
+    with_map = write_onnx(mapped, tmp_path / "m.onnx", contract)
+    for name in ("val", "train"):
+        (tmp_path / name).symlink_to(model.path.with_name(name))
+    made = _tuned(with_map, tmp_path / "t.int8.onnx", 1000.0)
+    assert made.latency is not None
+    assert open_model(tmp_path / "t.int8.onnx").contract.activation_map == ACTIVATION_MAP
 
 
 def test_json_and_page_show_latency_beside_accuracy(generous: Tuned) -> None:
