@@ -94,6 +94,11 @@ def finetune(
     scheme = SCHEMES[decide(get(target), precision="int8").scheme if target else "tensorrt"]
     out = out or start.with_name(f"{start.stem}.int8.onnx")
     check_writable(out)
+    if out.resolve() == start.resolve():
+        raise InputError(
+            f"{out} is what fine-tuning starts from: the result needs another name.",
+            next_command=f"edgekit train {quoted(data)} --qat {quoted(start)} --out qat.int8.onnx",
+        )
     source = _float_model(start, out, target, progress)
     folders = open_splits(data, contract=source.contract)
     _loaded("check_graph")(prepare(read_onnx(source.path)), source.contract.preprocess)

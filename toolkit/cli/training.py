@@ -38,8 +38,8 @@ def train(
     ] = None,
     target: TargetName = "",
     samples: Annotated[
-        int, typer.Option(min=0, help="With --qat: images to calibrate on (default: 512).")
-    ] = 0,
+        int | None, typer.Option(min=1, help="With --qat: images to calibrate on (default: 512).")
+    ] = None,
     method: Annotated[
         str, typer.Option(help="With --qat, as for `calibrate` (default: auto).")
     ] = "",
@@ -103,7 +103,7 @@ def train(
     _refuse("without --qat alone: FROM holds a network", arch=arch, weights=weights)
     calibration = {
         "target": target,
-        "samples": samples or 512,
+        "samples": 512 if samples is None else samples,
         "method": method or "auto",
         "effort": effort or "balanced",
     }

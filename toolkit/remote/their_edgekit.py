@@ -26,7 +26,8 @@ echo "disk $(df -Pk "$HOME" | tail -n 1)"
 cd "$HOME" || exit
 edgekit=
 for place in {places}; do
-  [ -n "$edgekit" ] || [ -d "$place" ] || edgekit=$(command -v "$place" || :)
+  case $place in */*) [ ! -d "$place" ] || continue ;; esac
+  [ -n "$edgekit" ] || edgekit=$(command -v "$place" || :)
 done
 [ -n "$edgekit" ] || exit 0
 case $edgekit in /*) ;; *) edgekit=$PWD/$edgekit ;; esac

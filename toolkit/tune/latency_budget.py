@@ -9,6 +9,7 @@ from pathlib import Path
 
 from calibration.emit import Quantized
 from targets import get
+from targets.support import decide
 from toolkit.errors import BuildError, InputError
 from toolkit.latency import Latency, ratio_between
 from toolkit.shell import quoted
@@ -49,6 +50,12 @@ def check_latency_options(
         )
     device = get(target)
     if not device.is_cpu:
+        if not times and decide(device, precision="int8").backend == "tensorrt_rtx":
+            raise InputError(
+                f"{device.name} runs TensorRT-RTX, which tells no times of its layers: a latency "
+                "budget cannot be held against it.",
+                next_command=f"{plain} --target {target} --max-drop 1",
+            )
         if not times:
             raise InputError(
                 f"The latency on {device.name} cannot be predicted: no layer times measured there "

@@ -81,3 +81,11 @@ def test_options_of_fine_tuning_are_refused_without_it(signs: Path, option: str)
     run = CliRunner().invoke(app, ["train", str(signs), option])
     assert run.exit_code == 1
     assert "--qat" in run.output
+
+
+def test_the_result_never_replaces_what_it_starts_from(tmp_path: Path) -> None:
+    start = tmp_path / "model.onnx"
+    start.write_bytes(b"kept")
+    with pytest.raises(InputError, match="needs another name"):
+        finetune(tmp_path, start=start, out=tmp_path / "model.onnx")
+    assert start.read_bytes() == b"kept"

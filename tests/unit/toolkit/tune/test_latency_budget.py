@@ -98,6 +98,11 @@ def test_a_p50_whose_interval_holds_the_budget_is_undecided() -> None:
         ({"times": [Path("t.json")]}, "there is none", "--max-latency MS --times t.json"),
         (
             {"max_latency": 5.0, "target": "rtx-4090"},
+            "tells no times of its layers",
+            "--target rtx-4090 --max-drop 1",
+        ),
+        (
+            {"max_latency": 5.0, "target": "jetson-orin-nano-8gb"},
             "cannot be predicted: no layer times",
             "edgekit measure FLOAT.engine INT8.engine --layers --host USER@HOST",
         ),
