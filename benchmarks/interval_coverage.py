@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.conditions import RESULTS, write_results
-from tests.unit.toolkit.statistics.simulated import autocorrelated, in_turns
+from tests.unit.toolkit.statistics.simulated import PAIRED_TRUTHS, autocorrelated, in_turns
 from toolkit.statistics import (
     Interval,
     confidence_error,
@@ -48,14 +48,6 @@ _CORRELATIONS = (0.0, 0.5, 0.8)
 _BOTH = (0.93, 0.97)
 _AT_LEAST = (0.94, 1.0)
 _BOUND = (0.94, 0.98)
-_DROPS = (  # share that only a gets right, share that only b does, accuracy of a
-    (0.03, 0.01, 0.72),
-    (0.02, 0.005, 0.72),
-    (0.02, 0.02, 0.95),
-    (0.05, 0.04, 0.55),
-    (0.15, 0.05, 0.60),
-    (0.01, 0.01, 0.70),
-)
 
 
 @dataclass(frozen=True)
@@ -148,7 +140,7 @@ def _of_proportions(runs: int) -> Iterator[Row]:
 def _of_drops(runs: int) -> Iterator[Row]:
     rng = np.random.default_rng(104)
     tango = lru_cache(maxsize=None)(paired_drop_interval)
-    for a, b, accuracy in _DROPS:
+    for a, b, accuracy in PAIRED_TRUTHS:
         shares = [accuracy - a, a, b, 1.0 - accuracy - b]
         drawn = rng.multinomial(_IMAGES, shares, size=runs)
         truth = f"{a:g} against {b:g} of {_IMAGES}"

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
 
 from calibration.emit import Quantized
 from calibration.graph import prepare
 from calibration.quantize import quantize
-from calibration.schemes import SCHEMES
+from calibration.schemes import SCHEMES, Scheme
 from targets import get
 from targets.support import decide
 from toolkit.artifacts import OnnxModel, digest_of_file
@@ -101,9 +102,10 @@ def finetune(
         )
     source = _float_model(start, out, target, progress)
     folders = open_splits(data, contract=source.contract)
-    _loaded("check_graph")(prepare(read_onnx(source.path)), source.contract.preprocess)
+    model = read_onnx(source.path)
+    _loaded("check_graph")(prepare(model), source.contract.preprocess)
     calibrated = _calibrated(
-        source, folders[0], scheme.name, samples, method, effort, chosen.seed, progress
+        model, source, folders[0], scheme, samples, method, effort, chosen.seed, progress
     )
     train, val = (_pictures(source, folder, chosen, progress) for folder in folders)
     position = files_beside(out).resume
@@ -189,9 +191,10 @@ def _check_free(beside: Path, start: Path, out: Path) -> None:
 
 
 def _calibrated(
+    model: onnx.ModelProto,
     source: OnnxModel,
     folder: ImageFolder,
-    scheme: str,
+    scheme: Scheme,
     samples: int,
     method: str,
     effort: str,
@@ -205,9 +208,9 @@ def _calibrated(
         return (batch for batch, _ in read)
 
     return quantize(
-        read_onnx(source.path),
+        model,
         data,
-        scheme=SCHEMES[scheme],
+        scheme=scheme,
         method=method,
         effort=effort,
         seed=seed,

@@ -99,12 +99,13 @@ def recentre(
         united |= {pair.tensor: shifted_range(span) for pair in region.pairs}
     subtracted = 0
     for tensor in explicit:
-        own, span = explicit_region(writer.graph, placement, tensor), ranges[tensor]
-        if own is None or tensor in shifts or zero_code(span) == 128:
+        own, zero = explicit_region(writer.graph, placement, tensor), zero_code(ranges[tensor])
+        if own is None or tensor in shifts or zero == 128:
             continue
-        shift = (128 - zero_code(span)) * float(np.float32(shifted_range(span).scale))
+        shifted = shifted_range(ranges[tensor])
+        shift = (128 - zero) * float(np.float32(shifted.scale))
         name = writer.subtract(own, shift)
-        shifts[name], united[name] = shift, shifted_range(span)
+        shifts[name], united[name] = shift, shifted
         subtracted += 1
     placed, made = writer.finish(shifts)
     united |= {new: united[old] for new, old in made.items()}

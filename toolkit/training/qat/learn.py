@@ -72,7 +72,7 @@ def network_from_recipe(recipe: Recipe) -> GraphNetwork:
     """Return a network that computes, and rounds, as the model does that `recipe` describes."""
     network, scheme = recipe.network, recipe.scheme
     placement = network.placement
-    recentred = recentred_groups(network.graph, placement, scheme)
+    recentred = recentred_groups(network.graph, placement, scheme, recipe.explicit)
     spans: dict[str, Range] = {}
     for pair in placement.pairs:
         own = recipe.ranges[pair.tensor]

@@ -9,9 +9,18 @@ from numpy.typing import NDArray
 
 from toolkit.statistics import Interval
 
-__all__ = ["autocorrelated", "in_turns", "share_covered"]
+__all__ = ["PAIRED_TRUTHS", "autocorrelated", "in_turns", "share_covered"]
 
 ROUNDS, BLOCK = 200, 5
+PAIRED_TRUTHS = (
+    (0.03, 0.01, 0.72),
+    (0.02, 0.005, 0.72),
+    (0.02, 0.02, 0.95),
+    (0.05, 0.04, 0.55),
+    (0.15, 0.05, 0.60),
+    (0.01, 0.01, 0.70),
+)
+"""Share that only a gets right, share that only b does, accuracy of a."""
 
 
 def autocorrelated(runs: int, n: int, *, correlation: float, seed: int) -> NDArray[np.float64]:

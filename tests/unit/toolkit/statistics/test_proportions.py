@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.unit.toolkit.statistics.simulated import PAIRED_TRUTHS
 from toolkit.statistics import (
     Interval,
     images_needed,
@@ -84,21 +85,11 @@ def test_newcombe_intervals_agree_with_his_paper(
     assert ends(newcombe_interval(*table)) == expected
 
 
-TRUTHS = [  # share only a gets right, share only b, accuracy of a
-    (0.03, 0.01, 0.72),
-    (0.02, 0.005, 0.72),
-    (0.02, 0.02, 0.95),
-    (0.05, 0.04, 0.55),
-    (0.15, 0.05, 0.60),
-    (0.01, 0.01, 0.70),
-]
-
-
 def test_drop_intervals_cover_and_are_as_narrow_as_newcombes() -> None:
     """2,000 runs of 653 images for each truth."""
     rng = np.random.default_rng(41)
     covered, widths, yardstick = [], [], []
-    for only_a, only_b, accuracy in TRUTHS:
+    for only_a, only_b, accuracy in PAIRED_TRUTHS:
         shares = [accuracy - only_a, only_a, only_b, 1.0 - accuracy - only_b]
         drawn = rng.multinomial(653, shares, size=2000)
         found = [cached_drop(int(a), int(b), 653) for _, a, b, _ in drawn]
