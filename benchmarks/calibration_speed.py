@@ -28,7 +28,7 @@ from calibration.quantize import quantize
 from calibration.schemes import SCHEMES
 from toolkit.datasets.folder import batches, open_folder, select
 from toolkit.import_model import import_model
-from toolkit.onnx_file import read_onnx
+from toolkit.onnx_model.file import read_onnx
 
 __all__ = ["main"]
 

@@ -41,7 +41,7 @@ from toolkit.datasets.folder import batches, open_folder, select
 from toolkit.datasets.sign_drawings import SIGNS
 from toolkit.datasets.sign_scenes import background, draw_scene, random_look
 from toolkit.import_model import import_model
-from toolkit.onnx_file import read_onnx
+from toolkit.onnx_model.file import read_onnx
 from toolkit.preprocess import IMAGENET
 
 __all__ = [

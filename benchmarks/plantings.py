@@ -12,7 +12,7 @@ from onnx import helper, numpy_helper
 
 from toolkit.contract import Contract
 from toolkit.diagnose.record import Diagnosis
-from toolkit.onnx_file import open_model, read_onnx, write_onnx
+from toolkit.onnx_model.file import open_model, read_onnx, write_onnx
 
 __all__ = ["KINDS", "Planting", "found_first", "plant"]
 

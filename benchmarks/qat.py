@@ -29,7 +29,7 @@ from toolkit.calibrate import calibrate
 from toolkit.datasets.folder import batches, open_folder
 from toolkit.datasets.signs import make_signs
 from toolkit.finetune import LEARNING_RATE, finetune
-from toolkit.onnx_file import open_model, read_onnx
+from toolkit.onnx_model.file import open_model, read_onnx
 from toolkit.training.options import TrainingOptions
 
 __all__ = ["main"]

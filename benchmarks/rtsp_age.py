@@ -34,8 +34,8 @@ from toolkit.camera import Frame, open_camera
 from toolkit.contract import Contract
 from toolkit.frame_input import input_from_bgr
 from toolkit.live import run_live
-from toolkit.live_samples import FrameTimes
-from toolkit.live_summary import spread_of
+from toolkit.live.samples import FrameTimes
+from toolkit.live.summary import spread_of
 from toolkit.preprocess import IMAGENET
 from toolkit.results import Result
 from toolkit.runtime import Session, open_session

@@ -25,7 +25,7 @@ from benchmarks.conditions import RESULTS, write_results
 from targets import get
 from toolkit.artifacts import digest_of_file
 from toolkit.build import build
-from toolkit.onnx_file import open_model
+from toolkit.onnx_model.file import open_model
 from toolkit.statistics import percentile, ratio_of_medians
 from toolkit.tensorrt_log import process_logger
 from toolkit.turns import Plan, Timings, take_turns

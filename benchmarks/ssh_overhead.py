@@ -20,7 +20,7 @@ from pathlib import Path
 from benchmarks.conditions import RESULTS, write_results
 from tests.doubles.ssh_device import SshDevice, ssh_device
 from tests.unit.toolkit.onnx_graphs import classifier, contract
-from toolkit.onnx_file import write_onnx
+from toolkit.onnx_model.file import write_onnx
 from toolkit.remote.build import build_on_device, bundle_for
 from toolkit.remote.bundle import FOLDER
 

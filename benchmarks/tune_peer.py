@@ -29,7 +29,7 @@ from calibration.graph import Graph, prepare
 from calibration.nodes import set_constant
 from toolkit.compare import compare
 from toolkit.datasets.folder import batches, open_folder, select
-from toolkit.onnx_file import open_model, read_onnx, write_onnx
+from toolkit.onnx_model.file import open_model, read_onnx, write_onnx
 from toolkit.tune import tune
 
 __all__ = ["main", "plant"]

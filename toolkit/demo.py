@@ -24,7 +24,7 @@ from toolkit.export import export
 from toolkit.import_model import import_model
 from toolkit.latency import write_latency
 from toolkit.live import run_live
-from toolkit.live_summary import LiveSummary
+from toolkit.live.summary import LiveSummary
 from toolkit.measure import measure
 from toolkit.progress import ProgressCallback, silent
 from toolkit.report import report

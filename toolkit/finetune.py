@@ -29,7 +29,7 @@ from toolkit.images import image_digest
 from toolkit.int8_model import table_path, write_int8_model
 from toolkit.lazy import load
 from toolkit.networks import INSTALL_TRAIN
-from toolkit.onnx_file import open_model, read_onnx
+from toolkit.onnx_model.file import open_model, read_onnx
 from toolkit.progress import Progress, ProgressCallback, silent
 from toolkit.shell import quoted
 from toolkit.training.history import Epoch, files_beside

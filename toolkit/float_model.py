@@ -12,9 +12,9 @@ from toolkit.activation_map import add_activation_map
 from toolkit.artifacts import OnnxModel
 from toolkit.contract import Contract
 from toolkit.errors import InputError
-from toolkit.onnx_batch import fix_batch
-from toolkit.onnx_file import write_onnx
-from toolkit.onnx_signature import signature_of
+from toolkit.onnx_model.batch import fix_batch
+from toolkit.onnx_model.file import write_onnx
+from toolkit.onnx_model.signature import signature_of
 from toolkit.progress import Progress, ProgressCallback, silent
 from toolkit.sample_inputs import sample_inputs
 from toolkit.sources import Imported

@@ -19,12 +19,12 @@ from calibration.graph import Graph
 from calibration.table import CalibrationTable, table_from_json
 from toolkit.artifacts import Engine, digest_of_file, manifest_path, open_engine_file
 from toolkit.bundle_facts import BundleFacts, bundle_facts, is_bundle
-from toolkit.cache_facts import CacheFacts, cache_facts
-from toolkit.calibration_cache import is_cache
+from toolkit.calibrate.cache import is_cache
+from toolkit.calibrate.cache_facts import CacheFacts, cache_facts
 from toolkit.contract import UNCALIBRATED, Contract, read_contract
 from toolkit.errors import EdgekitError, InputError
 from toolkit.int8_model import FLOAT_REASONS_KEY
-from toolkit.onnx_file import open_model, parse_onnx
+from toolkit.onnx_model.file import open_model, parse_onnx
 from toolkit.runtime.fit import why_not_here
 from toolkit.shell import quoted
 

@@ -12,7 +12,7 @@ from toolkit.activation_map import add_activation_map
 from toolkit.artifacts import OnnxModel
 from toolkit.atomic import replace_file
 from toolkit.contract import UNCALIBRATED, Contract
-from toolkit.onnx_file import write_onnx
+from toolkit.onnx_model.file import write_onnx
 
 __all__ = [
     "FLOAT_REASONS_KEY",

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from toolkit.errors import ModelError
-from toolkit.onnx_tidy import tidy
+from toolkit.onnx_model.tidy import tidy
 from toolkit.preprocess import Preprocess
 from toolkit.progress import Progress, ProgressCallback, silent
 from toolkit.sample_inputs import sample_inputs

@@ -13,7 +13,7 @@ from calibration.schemes import SCHEMES
 from targets import get
 from targets.support import decide
 from toolkit.artifacts import digest_of_file
-from toolkit.onnx_file import read_onnx
+from toolkit.onnx_model.file import read_onnx
 
 __all__ = ["quantize"]
 

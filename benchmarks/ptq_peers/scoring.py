@@ -18,7 +18,7 @@ from toolkit.build import build
 from toolkit.compare import compare
 from toolkit.errors import EdgekitError
 from toolkit.images import image_digest
-from toolkit.onnx_file import open_model, read_onnx, write_onnx
+from toolkit.onnx_model.file import open_model, read_onnx, write_onnx
 
 __all__ = ["main", "sealed"]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from benchmarks.ptq_peers.outlier_channels import plant_outlier_channels
 from toolkit.checkpoint import save_trained
 from toolkit.export import export
-from toolkit.onnx_file import open_model, read_onnx, write_onnx
+from toolkit.onnx_model.file import open_model, read_onnx, write_onnx
 from toolkit.preprocess import Preprocess
 from toolkit.progress import Progress
 from toolkit.training.fit import train_network

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmarks.ptq_peers.combinations import TOOLS
 from benchmarks.ptq_peers.feed import Feed
-from toolkit.onnx_file import open_model
+from toolkit.onnx_model.file import open_model
 
 __all__ = ["main"]
 

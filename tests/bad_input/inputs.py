@@ -12,7 +12,7 @@ from toolkit.artifacts import manifest_path
 from toolkit.build import build
 from toolkit.latency import write_latency
 from toolkit.measure import measure
-from toolkit.onnx_file import write_onnx
+from toolkit.onnx_model.file import write_onnx
 from toolkit.score import score
 
 __all__ = ["copy_engine", "make_checkpoint", "make_inputs"]

@@ -16,8 +16,8 @@ pytest.importorskip("uvicorn", reason="the extra web is not installed")
 pytest.importorskip("starlette", reason="the extra web is not installed")
 
 from tests.browser.chromium import Page, find_chromium, open_page
-from tests.unit.toolkit.view_parts import LABELS, show
-from toolkit.newest_answer import NewestAnswer
+from tests.unit.toolkit.live.view_parts import LABELS, show
+from toolkit.live.newest_answer import NewestAnswer
 from toolkit.web.server import WebView, open_web_view
 
 pytestmark = pytest.mark.skipif(find_chromium() is None, reason="chromium is not installed")

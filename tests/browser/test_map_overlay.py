@@ -13,9 +13,9 @@ pytest.importorskip("starlette", reason="the extra web is not installed")
 
 from tests.browser.chromium import Page, find_chromium, open_page
 from tests.browser.test_live_view import DESK, STATE, wait_for
-from tests.unit.toolkit.view_parts import show, shown_frame
-from toolkit.live_samples import FrameTimes
-from toolkit.newest_answer import NewestAnswer
+from tests.unit.toolkit.live.view_parts import show, shown_frame
+from toolkit.live.newest_answer import NewestAnswer
+from toolkit.live.samples import FrameTimes
 from toolkit.preprocess import Preprocess
 from toolkit.web.server import open_web_view
 

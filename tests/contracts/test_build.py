@@ -23,7 +23,7 @@ from tests.unit.toolkit.onnx_graphs import (
 from toolkit.artifacts import OnnxModel, digest_of_file, manifest_path, open_engine_file
 from toolkit.build import BUILDERS, build
 from toolkit.errors import BuildError, InputError
-from toolkit.onnx_file import write_onnx
+from toolkit.onnx_model.file import write_onnx
 from toolkit.progress import Progress
 
 

@@ -37,7 +37,7 @@ def images_uri(folder: Path) -> str:
 
 
 def replay_uri(folder: Path) -> str:
-    from toolkit.recorder import open_recorder
+    from toolkit.recording.recorder import open_recorder
 
     with open_recorder(folder / "session", mib=1, camera="synthetic://64x48") as recorder:
         for i in range(4):

@@ -16,7 +16,7 @@ from tests.contracts import known_answer
 from tests.doubles.engines import open_runtime as open_session
 from tests.unit.toolkit.onnx_graphs import classifier, contract
 from toolkit.errors import InputError
-from toolkit.onnx_file import write_onnx
+from toolkit.onnx_model.file import write_onnx
 from toolkit.runtime import RUNTIMES
 
 COMPUTING = sorted(set(RUNTIMES) - {"fake"})  # the fake says in its note that it computes nothing

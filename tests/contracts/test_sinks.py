@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.toolkit.line_readers import Broker, find_mosquitto, listening, serving_mqtt
+from tests.unit.toolkit.results.line_readers import Broker, find_mosquitto, listening, serving_mqtt
 from toolkit.results import SINKS, Result, open_results
 from toolkit.top_k import Guess
 

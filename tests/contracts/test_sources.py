@@ -13,7 +13,7 @@ from tests.unit.toolkit.onnx_graphs import classifier
 from toolkit.artifacts import digest_of_file
 from toolkit.import_model import import_model
 from toolkit.lazy import load
-from toolkit.onnx_file import open_model
+from toolkit.onnx_model.file import open_model
 from toolkit.progress import Progress
 from toolkit.sample_inputs import sample_inputs
 from toolkit.sources import SOURCES, SUFFIXES

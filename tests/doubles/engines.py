@@ -13,7 +13,7 @@ from tests.doubles.cuda_machine import CudaMachine, FakeLibCuda, make_driver
 from tests.doubles.tensorrt_runtime import engine_bytes, make_trt
 from toolkit.artifacts import Engine, Manifest, digest_of_file, open_engine_file, write_manifest
 from toolkit.contract import Contract
-from toolkit.onnx_file import open_model, write_onnx
+from toolkit.onnx_model.file import open_model, write_onnx
 from toolkit.runtime import Session, open_session
 from toolkit.runtime.cuda.libcuda import LibCuda
 from toolkit.runtime.cuda.session import CudaSession

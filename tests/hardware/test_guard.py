@@ -12,7 +12,7 @@ from tests.unit.toolkit.onnx_graphs import contract, half_classifier, quantized_
 from toolkit.build import build
 from toolkit.build.guard import DOES_NOT_BEAT
 from toolkit.build.request import TensorRTOptions
-from toolkit.onnx_file import write_onnx
+from toolkit.onnx_model.file import write_onnx
 
 pytestmark = pytest.mark.gpu
 

@@ -24,7 +24,7 @@ from toolkit.frame_input import input_from_bgr
 from toolkit.golden import golden_for, verify
 from toolkit.import_model import import_model
 from toolkit.live import run_live
-from toolkit.onnx_file import open_model, write_onnx
+from toolkit.onnx_model.file import open_model, write_onnx
 from toolkit.preprocess import Preprocess
 from toolkit.runtime import open_session
 from toolkit.runtime.cuda.session import CudaSession

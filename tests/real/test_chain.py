@@ -97,7 +97,7 @@ def test_every_rtx_generation_runs_in_int8_what_placement_called_int8(
     made = chain.int8["rtx-4090"]
     engine = build(made.model.path, target=target, out=tmp_path / "m.engine")
     from calibration.graph import Graph, prepare
-    from toolkit.onnx_file import read_onnx
+    from toolkit.onnx_model.file import read_onnx
 
     ready = prepare(read_onnx(chain.fp32))
     nodes = {node.name: node.op_type for node in Graph(ready).nodes}

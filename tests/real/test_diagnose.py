@@ -14,7 +14,7 @@ from tests.real.imagenet import IMAGENET, WEIGHTS, needs_imagenet
 from toolkit.calibrate import calibrate
 from toolkit.compare import compare
 from toolkit.diagnose import diagnose, write_skeleton
-from toolkit.onnx_file import open_model, read_onnx, write_onnx
+from toolkit.onnx_model.file import open_model, read_onnx, write_onnx
 from toolkit.preprocess_search import check_preprocess
 
 pytestmark = [needs_imagenet, pytest.mark.slow, pytest.mark.timeout(600)]

@@ -23,11 +23,11 @@ from toolkit.build.local_decision import decide_here
 from toolkit.build.options_fit import check_options
 from toolkit.build.request import BuildRequest, Built, TensorRTOptions, batch_from_text
 from toolkit.build.suits import check_scheme
-from toolkit.calibration_pair import cache_of, ranges_note
+from toolkit.calibrate.pair import cache_of, ranges_note
 from toolkit.contract import contract_from_dict
 from toolkit.errors import BuildError, InputError
 from toolkit.lazy import load
-from toolkit.onnx_file import open_model
+from toolkit.onnx_model.file import open_model
 from toolkit.progress import ProgressCallback, silent
 from toolkit.runtime.cuda.libcuda import has_driver
 from toolkit.shell import quoted

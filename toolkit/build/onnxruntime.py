@@ -17,6 +17,7 @@ import onnxruntime
 from targets import get
 from targets.cpu import read_cpu
 from targets.machine import Machine
+from toolkit.build.input_head import cut_input_head
 from toolkit.build.request import BuildRequest, Built
 from toolkit.contract import embed_contract
 from toolkit.errors import BuildError, InputError, MachineError, SchemeError
@@ -48,6 +49,7 @@ def build(request: BuildRequest, out: Path, progress: ProgressCallback) -> Built
     _optimise(request, out)
     contract = request.model.contract
     model = onnx.load(str(out))
+    cut_input_head(model)
     embed_contract(model, contract)
     out.write_bytes(model.SerializeToString(deterministic=True))
     progress(Progress("build", 1, 2, "comparing with the model"))

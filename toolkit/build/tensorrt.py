@@ -27,7 +27,7 @@ from toolkit.build.tensorrt_offers import Offers, Typing, offers_of, typing_for
 from toolkit.build.workspace import workspace_for
 from toolkit.contract import Contract
 from toolkit.errors import BuildError, EdgekitError, MachineError
-from toolkit.onnx_file import convolution_names
+from toolkit.onnx_model.file import convolution_names
 from toolkit.progress import ProgressCallback
 from toolkit.tensorrt_log import newest_errors
 

@@ -18,7 +18,7 @@ from toolkit.build.request import BatchRange, BuildRequest, Built
 from toolkit.build.tensorrt_network import parse_graph, refused, set_batch
 from toolkit.contract import Contract
 from toolkit.errors import BuildError, EdgekitError
-from toolkit.onnx_file import parse_onnx
+from toolkit.onnx_model.file import parse_onnx
 from toolkit.progress import ProgressCallback
 from toolkit.shell import quoted
 

@@ -17,12 +17,12 @@ from typing import IO
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from toolkit.camera.frame import Camera, Frame, Status
+from toolkit.camera.frame_slot import FrameSlot
 from toolkit.camera.mjpeg import Part, boundary_from, parts
 from toolkit.camera.newest import next_pause_s
 from toolkit.camera.uri import CameraUri
 from toolkit.clock import Clock
 from toolkit.errors import CameraError
-from toolkit.frame_slot import FrameSlot
 from toolkit.shell import quoted
 
 __all__ = ["HttpCamera", "open_http"]

@@ -6,8 +6,8 @@ import threading
 from collections.abc import Callable
 
 from toolkit.camera.frame import Frame, Status
+from toolkit.camera.frame_slot import FrameSlot
 from toolkit.clock import Clock
-from toolkit.frame_slot import FrameSlot
 
 __all__ = ["NewestCamera", "next_pause_s"]
 

@@ -20,19 +20,19 @@ from toolkit.cli.live_options import LiveOptions
 from toolkit.cli.outcome import Outcome
 from toolkit.cli.signals import stop, stopping_signals
 from toolkit.contract import Contract
-from toolkit.drift import Drift, EngineRun, drift_of_session
 from toolkit.errors import InputError
 from toolkit.live import run_live
-from toolkit.live_answers import View
-from toolkit.live_summary import LiveSummary
-from toolkit.live_view import open_view
+from toolkit.live.answers import View
+from toolkit.live.service_notify import open_notifier
+from toolkit.live.summary import LiveSummary
+from toolkit.live.view import open_view
 from toolkit.progress import ProgressCallback
-from toolkit.recorder import Recorder, open_recorder
 from toolkit.recording import read_recording
-from toolkit.replay_comparison import KeptAnswers, compared
+from toolkit.recording.drift import Drift, EngineRun, drift_of_session
+from toolkit.recording.recorder import Recorder, open_recorder
+from toolkit.recording.replay_comparison import KeptAnswers, compared
 from toolkit.results import ResultSink, open_results
 from toolkit.runtime import Session, open_session
-from toolkit.service_notify import open_notifier
 
 __all__ = ["run"]
 

@@ -14,7 +14,7 @@ from toolkit.camera.uri import camera_uri
 from toolkit.cli.live_options import LiveOptions
 from toolkit.cli.outcome import Outcome
 from toolkit.errors import InputError
-from toolkit.service import service_unit
+from toolkit.live.service import service_unit
 
 __all__ = ["print_service"]
 

@@ -103,7 +103,7 @@ def inspect(
 
     Example: `edgekit inspect model.int8.onnx`
     """
-    from toolkit.calibration_cache import diff_files
+    from toolkit.calibrate.cache import diff_files
     from toolkit.inspect_file import inspect as inspect_
 
     inspection = inspect_(file)

@@ -23,7 +23,7 @@ from toolkit.diagnose.suspects import suspects
 from toolkit.diagnose.trials import Bench, try_changes, try_ranges_together
 from toolkit.errors import ContractError
 from toolkit.logits import LogitsDifference
-from toolkit.onnx_file import open_model, read_onnx, write_onnx
+from toolkit.onnx_model.file import open_model, read_onnx, write_onnx
 from toolkit.predictions import (
     IdentifiedImage,
     images_to_score,

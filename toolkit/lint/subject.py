@@ -14,9 +14,9 @@ from calibration.nodes import Array, attribute
 from calibration.rewrites import constants_to_initializers, name_nodes
 from toolkit.activation_map import without_activation_map
 from toolkit.errors import ModelError
-from toolkit.external_data import load_external_data
 from toolkit.lint.integers import Integers, constant_tensors, follow_integers
-from toolkit.onnx_file import MAX_BYTES, parse_onnx
+from toolkit.onnx_model.external_data import load_external_data
+from toolkit.onnx_model.file import MAX_BYTES, parse_onnx
 from toolkit.shell import quoted
 
 __all__ = ["LAYERS", "Operands", "Subject", "read_subject", "subject_of"]

@@ -25,9 +25,9 @@ from toolkit.atomic import check_writable, replace_file
 from toolkit.build import engine_path
 from toolkit.build.inspector_layers import layers_from_inspector
 from toolkit.bundle_facts import BundleFacts, facts_of
-from toolkit.calibration_pair import ranges_note
+from toolkit.calibrate.pair import ranges_note
 from toolkit.errors import BuildError, InputError, StaleError
-from toolkit.onnx_file import convolution_names, open_model
+from toolkit.onnx_model.file import convolution_names, open_model
 from toolkit.remote.bundle import Bundle, golden_of, read_bundle
 from toolkit.remote.trtexec import BuildLog, read_build_log
 from toolkit.remote.verify import judge_answers

@@ -18,10 +18,10 @@ from toolkit.build.options_fit import check_dla_form
 from toolkit.build.request import batch_from_text
 from toolkit.build.suits import check_scheme
 from toolkit.build.workspace import workspace_for
-from toolkit.calibration_pair import cache_of
+from toolkit.calibrate.pair import cache_of
 from toolkit.errors import BuildError, InputError, RemoteError
 from toolkit.explain import explain_text
-from toolkit.onnx_file import open_model
+from toolkit.onnx_model.file import open_model
 from toolkit.progress import Progress, ProgressCallback, silent
 from toolkit.remote.build_script import WRONG_TENSORRT
 from toolkit.remote.bundle import FOLDER, Bundle, BundleParts, make_bundle, write_bundle

@@ -21,9 +21,9 @@ from toolkit.artifacts import (
 from toolkit.atomic import replace_file
 from toolkit.build.inspector_layers import layers_from_inspector
 from toolkit.build.layer_table import LayerTable
-from toolkit.calibration_pair import ranges_note
+from toolkit.calibrate.pair import ranges_note
 from toolkit.errors import RemoteError
-from toolkit.onnx_file import convolution_names
+from toolkit.onnx_model.file import convolution_names
 from toolkit.progress import ProgressCallback
 from toolkit.remote.bundle import BundleParts
 from toolkit.remote.connection import Connection

@@ -7,7 +7,7 @@ from pathlib import Path
 from toolkit.artifacts import Engine, OnnxModel, manifest_path, open_engine_file
 from toolkit.errors import InputError
 from toolkit.lazy import load
-from toolkit.onnx_file import open_model
+from toolkit.onnx_model.file import open_model
 from toolkit.runtime.fit import check_runs_here
 from toolkit.runtime.session import Session
 from toolkit.shell import quoted

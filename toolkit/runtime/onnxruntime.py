@@ -7,9 +7,12 @@ a tiny network, no difference on MobileNetV2 (ONNX Runtime 1.32).
 
 from __future__ import annotations
 
+import base64
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -24,6 +27,7 @@ from toolkit.runtime.session import Mapped, check_batch, check_gives_map
 from toolkit.shell import quoted
 
 __all__ = [
+    "INPUT_HEAD",
     "ORT_ERRORS",
     "VERSION",
     "OrtSession",
@@ -48,11 +52,18 @@ ORT_ERRORS: tuple[type[Exception], ...] = (
 )
 """What ONNX Runtime raises; these classes share no base below Exception."""
 
+INPUT_HEAD = "edgekit.input_head"
+"""Where an INT8 cpu engine keeps the graph (base64) that makes its integers of a float picture."""
+
 _FLOAT_NOTE = "float evaluation, not speed"
 
 
 class OrtSession:
-    """An ONNX Runtime session with the contract of the file it runs."""
+    """An ONNX Runtime session with the contract of the file it runs.
+
+    `infer(batch)` is `infer_prepared(prepare_input(batch))`: what prepares a picture need not be
+    the thread that runs the engine.
+    """
 
     def __init__(
         self,
@@ -69,28 +80,54 @@ class OrtSession:
         self.note = note
         self.threads: int = options.intra_op_num_threads
         self._session: onnxruntime.InferenceSession | None = _load(path, options)
+        self._head = _head_of(self._session)
         self._input = self._session.get_inputs()[0].name
         self._outputs = [self._session.get_outputs()[0].name]
         self._half = self.contract.input_type == "float16"
 
     def infer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the logits (N, classes) of a batch (N, C, H, W), in a new array."""
-        return self._run(batch, self._outputs)[0]
+        return self.infer_prepared(self.prepare_input(batch))
 
     def infer_with_map(self, batch: NDArray[np.float32]) -> Mapped:
         """Return logits and class activation maps. Raises InputError for a file without maps."""
-        check_gives_map(self.contract, engine_name=self.engine_name)
-        return Mapped(*self._run(batch, [*self._outputs, self.contract.activation_map]))
+        return self.infer_prepared_with_map(self.prepare_input(batch))
 
-    def _run(self, batch: NDArray[np.float32], outputs: list[str]) -> list[NDArray[np.float32]]:
+    def prepare_input(self, batch: NDArray[np.float32]) -> NDArray[Any]:
+        """Return the batch (N, C, H, W) as the file itself takes it.
+
+        That is the batch, or its values in float16, or the integers that an INT8 engine reads.
+        """
         check_batch(batch, self.contract, engine_name=self.engine_name)
-        session = self._opened()
-        given = batch.astype(np.float16) if self._half else batch
+        if self._head is None:
+            return batch.astype(np.float16) if self._half else batch
+        given = {self._head.get_inputs()[0].name: batch}
+        return np.asarray(self._asked(self._head, None, given)[0])
+
+    def infer_prepared(self, prepared: NDArray[Any]) -> NDArray[np.float32]:
+        """Return the logits (N, classes) of what `prepare_input` returned, in a new array."""
+        return self._run(prepared, self._outputs)[0]
+
+    def infer_prepared_with_map(self, prepared: NDArray[Any]) -> Mapped:
+        """Return logits and maps of what `prepare_input` returned, as `infer_with_map` does."""
+        check_gives_map(self.contract, engine_name=self.engine_name)
+        return Mapped(*self._run(prepared, [*self._outputs, self.contract.activation_map]))
+
+    def _run(self, prepared: NDArray[Any], outputs: list[str]) -> list[NDArray[np.float32]]:
+        answers = self._asked(self._opened(), outputs, {self._input: prepared})
+        return [np.asarray(answer, dtype=np.float32) for answer in answers]
+
+    def _asked(
+        self,
+        session: onnxruntime.InferenceSession,
+        outputs: list[str] | None,
+        given: dict[str, NDArray[Any]],
+    ) -> Sequence[Any]:
         try:
-            answers = session.run(outputs, {self._input: given})
+            answers: Sequence[Any] = session.run(outputs, given)
         except ORT_ERRORS as error:
             raise _refused(self.engine_name, error) from error
-        return [np.asarray(answer, dtype=np.float32) for answer in answers]
+        return answers
 
     def _opened(self) -> onnxruntime.InferenceSession:
         if self._session is None:
@@ -113,7 +150,7 @@ class OrtSession:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._session = None  # ONNX Runtime frees it when the last reference goes
+        self._session = self._head = None  # ONNX Runtime frees them with the last reference
 
 
 def open_session(
@@ -202,6 +239,18 @@ def _load(path: Path, options: onnxruntime.SessionOptions) -> onnxruntime.Infere
         )
     except ORT_ERRORS as error:
         raise _refused(str(path), error) from error
+
+
+def _head_of(session: onnxruntime.InferenceSession) -> onnxruntime.InferenceSession | None:
+    """Return the graph that makes integers of a float picture, of an engine that takes integers."""
+    text = session.get_modelmeta().custom_metadata_map.get(INPUT_HEAD)
+    if text is None:
+        return None
+    return onnxruntime.InferenceSession(
+        base64.b64decode(text),
+        session_options(threads=1, spin=False),
+        providers=["CPUExecutionProvider"],
+    )
 
 
 def _refused(name: str, error: Exception) -> ModelError:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Any, Protocol, runtime_checkable
 
@@ -13,7 +15,15 @@ from toolkit.contract import Contract
 from toolkit.errors import InputError
 from toolkit.shell import quoted
 
-__all__ = ["GivesMaps", "Mapped", "Session", "check_batch", "check_gives_map"]
+__all__ = [
+    "GivesMaps",
+    "Mapped",
+    "PreparesInput",
+    "Session",
+    "check_batch",
+    "check_gives_map",
+    "inference_of",
+]
 
 
 class Session(Protocol):
@@ -69,6 +79,27 @@ class GivesMaps(Session, Protocol):
 
     def infer_with_map(self, batch: NDArray[np.float32]) -> Mapped:
         """Return what `infer` does, with the maps. Raises InputError for a file without one."""
+
+
+@runtime_checkable
+class PreparesInput(Session, Protocol):
+    """A Session whose input can be made ready by another thread than the one that runs it."""
+
+    def prepare_input(self, batch: NDArray[np.float32]) -> NDArray[Any]:
+        """Return a batch (N, C, H, W) as the engine itself takes it. Raises InputError."""
+
+    def infer_prepared(self, prepared: NDArray[Any]) -> NDArray[np.float32]:
+        """Return the logits (N, classes) of what `prepare_input` returned."""
+
+    def infer_prepared_with_map(self, prepared: NDArray[Any]) -> Mapped:
+        """Return logits and maps of it. Raises InputError for a file without maps."""
+
+
+def inference_of(session: Session, batch: NDArray[np.float32]) -> Callable[[], NDArray[np.float32]]:
+    """Return what infers `batch` again and again, made ready once where that can be done apart."""
+    if isinstance(session, PreparesInput):
+        return partial(session.infer_prepared, session.prepare_input(batch))
+    return partial(session.infer, batch)
 
 
 def check_gives_map(contract: Contract, *, engine_name: str) -> None:

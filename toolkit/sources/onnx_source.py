@@ -12,9 +12,9 @@ from toolkit.artifacts import digest_of_file
 from toolkit.contract import Contract, read_contract
 from toolkit.errors import ModelError
 from toolkit.labels import Labels, choose_labels
-from toolkit.onnx_file import read_onnx
-from toolkit.onnx_opset import lower_to_17
-from toolkit.onnx_signature import Signature, signature_of
+from toolkit.onnx_model.file import read_onnx
+from toolkit.onnx_model.opset import lower_to_17
+from toolkit.onnx_model.signature import Signature, signature_of
 from toolkit.preprocess import Preprocess
 from toolkit.preprocess_names import PREPROCESSINGS, named_preprocess
 from toolkit.progress import Progress

@@ -18,7 +18,7 @@ from toolkit.errors import BuildError
 from toolkit.int8_model import write_int8_model
 from toolkit.latency import Latency
 from toolkit.measure import measure
-from toolkit.onnx_file import write_onnx
+from toolkit.onnx_model.file import write_onnx
 from toolkit.progress import ProgressCallback
 from toolkit.record_file import damaged
 from toolkit.runtime.onnxruntime import VERSION

@@ -24,7 +24,7 @@ from toolkit.datasets.folder import batches
 from toolkit.errors import InputError
 from toolkit.golden import make_golden, write_golden
 from toolkit.int8_model import write_int8_model
-from toolkit.onnx_file import open_model, read_onnx
+from toolkit.onnx_model.file import open_model, read_onnx
 from toolkit.progress import Progress, ProgressCallback, silent
 from toolkit.record_file import write_record
 from toolkit.shell import quoted

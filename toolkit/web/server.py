@@ -14,8 +14,8 @@ import uvicorn
 from targets.conditions import Conditions, read_conditions
 from toolkit.clock import MONOTONIC
 from toolkit.errors import InputError, MachineError
-from toolkit.live_threads import Workers
-from toolkit.newest_answer import NewestAnswer
+from toolkit.live.newest_answer import NewestAnswer
+from toolkit.live.threads import Workers
 from toolkit.preprocess import Preprocess
 from toolkit.web.access import Access, is_loopback
 from toolkit.web.pages import live_app

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from targets.conditions import Conditions
-from toolkit.live_samples import STAGES
-from toolkit.newest_answer import HISTORY_S, NewestAnswer, Point
+from toolkit.live.newest_answer import HISTORY_S, NewestAnswer, Point
+from toolkit.live.samples import STAGES
 from toolkit.preprocess import Preprocess
 from toolkit.web.picture import Pictures
 

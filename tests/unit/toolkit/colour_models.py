@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from toolkit.contract import Contract
-from toolkit.onnx_file import write_onnx
+from toolkit.onnx_model.file import write_onnx
 from toolkit.preprocess import Preprocess
 
 __all__ = ["IDS", "LABELS", "colour_contract", "make_folder", "make_model"]

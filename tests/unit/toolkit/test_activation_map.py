@@ -18,9 +18,9 @@ from toolkit.activation_map import ACTIVATION_MAP, add_activation_map, without_a
 from toolkit.build import build
 from toolkit.contract import Contract, contract_from_dict
 from toolkit.errors import InputError, ModelError
-from toolkit.frame_steps import frame_steps
+from toolkit.live.frame_steps import frame_steps
 from toolkit.map_overlap import correlation, top_overlap
-from toolkit.onnx_file import open_model, read_onnx, write_onnx
+from toolkit.onnx_model.file import open_model, read_onnx, write_onnx
 from toolkit.preprocess import Preprocess
 from toolkit.runtime import open_session
 from toolkit.runtime.session import GivesMaps
@@ -204,7 +204,8 @@ def test_a_live_answer_carries_the_map(tmp_path: Path) -> None:
         add_activation_map(scores(), where="m"), path, contract(activation_map=ACTIVATION_MAP)
     )
     with open_session(path, threads=1) as session:
-        answered = frame_steps(session)[1](PICTURE[0])
+        prepare, answer = frame_steps(session, lambda _frame: PICTURE[0])
+        answered = answer(prepare(np.zeros((8, 8, 3), np.uint8)))
     assert answered.activation_map is not None
     np.testing.assert_allclose(answered.activation_map, 3 * PICTURE[0, 0])
 

@@ -14,7 +14,7 @@ from toolkit.checkpoint import Trained, save_trained  # noqa: E402 - only with t
 from toolkit.errors import CheckpointError, InputError  # noqa: E402 - only with torch
 from toolkit.export import ExportResult, export  # noqa: E402 - only with torch
 from toolkit.networks import build_network, preprocess_of  # noqa: E402 - only with torch
-from toolkit.onnx_file import open_model, read_onnx  # noqa: E402 - only with torch
+from toolkit.onnx_model.file import open_model, read_onnx  # noqa: E402 - only with torch
 from toolkit.sample_inputs import sample_inputs  # noqa: E402 - only with torch
 
 

@@ -14,7 +14,7 @@ from toolkit.cli.app import app
 from toolkit.datasets.signs import make_signs
 from toolkit.errors import InputError, LabelsError
 from toolkit.finetune import finetune
-from toolkit.onnx_file import open_model
+from toolkit.onnx_model.file import open_model
 from toolkit.train import train
 from toolkit.training.options import TrainingOptions
 

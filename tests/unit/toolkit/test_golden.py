@@ -26,7 +26,7 @@ from toolkit.golden import (
     verify,
     write_golden,
 )
-from toolkit.onnx_file import write_onnx
+from toolkit.onnx_model.file import write_onnx
 from toolkit.preprocess import Preprocess
 from toolkit.runtime import open_session
 from toolkit.runtime.fake import FakeSession

@@ -8,7 +8,7 @@ import pytest
 from tests.unit.toolkit.onnx_graphs import classifier
 from toolkit.errors import InputError, MissingDependencyError
 from toolkit.import_model import import_model
-from toolkit.onnx_file import open_model
+from toolkit.onnx_model.file import open_model
 
 
 def test_a_source_that_is_none_gets_the_list_and_a_suggestion(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from toolkit.build import build
 from toolkit.contract import UNCALIBRATED
 from toolkit.errors import InputError, StaleError
 from toolkit.inspect_file import FLOAT_REASONS_KEY, inspect
-from toolkit.onnx_file import write_onnx
+from toolkit.onnx_model.file import write_onnx
 
 
 def test_a_model_is_described_by_its_graph_and_contract(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.unit.toolkit.live_parts import contract
+from tests.unit.toolkit.live.live_parts import contract
 from toolkit.errors import ModelError
 from toolkit.top_k import Guess, confidences, top_guesses
 

@@ -13,7 +13,7 @@ from tests.unit.toolkit.onnx_graphs import classifier, contract
 from toolkit.artifacts import OnnxModel
 from toolkit.build.request import BuildRequest, Built, TensorRTOptions
 from toolkit.build.tensorrt import ClassicOptions, build_with, classic_options
-from toolkit.onnx_file import write_onnx
+from toolkit.onnx_model.file import write_onnx
 from toolkit.progress import silent
 
 TRT: Any = SimpleNamespace(__name__="tensorrt", __version__="10.3.0")

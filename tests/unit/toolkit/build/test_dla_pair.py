@@ -16,10 +16,10 @@ from toolkit.artifacts import digest_of_file
 from toolkit.build import build
 from toolkit.build.request import BuildRequest, Built, TensorRTOptions
 from toolkit.calibrate import calibrate
-from toolkit.calibration_cache import cache_manifest_path, cache_path
-from toolkit.calibration_pair import cache_of
+from toolkit.calibrate.cache import cache_manifest_path, cache_path
+from toolkit.calibrate.pair import cache_of
 from toolkit.errors import InputError, StaleError
-from toolkit.onnx_file import open_model, write_onnx
+from toolkit.onnx_model.file import open_model, write_onnx
 from toolkit.progress import ProgressCallback
 from toolkit.remote.build import bundle_for
 

@@ -15,7 +15,7 @@ from tests.unit.toolkit.onnx_graphs import classifier, contract
 from toolkit.build.gpu_answers import check_answers, unsealed_engine
 from toolkit.build.request import BuildRequest, Built
 from toolkit.errors import BuildError
-from toolkit.onnx_file import write_onnx
+from toolkit.onnx_model.file import write_onnx
 from toolkit.runtime.cuda.libcuda import LibCuda
 
 

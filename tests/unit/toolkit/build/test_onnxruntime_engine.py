@@ -23,8 +23,9 @@ from toolkit.errors import (
     StaleError,
 )
 from toolkit.golden import Golden, make_golden, write_golden
-from toolkit.onnx_file import write_onnx
+from toolkit.onnx_model.file import write_onnx
 from toolkit.runtime import open_session
+from toolkit.runtime.session import PreparesInput
 
 
 def int8_model(folder: Path) -> OnnxModel:
@@ -142,3 +143,24 @@ def test_an_engine_built_here_opens_again(tmp_path: Path) -> None:
     assert open_engine_file(engine.path) == engine
     with open_session(engine.path, threads=1, spin=False) as session:
         assert session.infer(np.zeros((1, 3, 16, 16), np.float32)).shape == (1, 4)
+
+
+def test_an_int8_engine_takes_integers_that_can_be_made_apart(tmp_path: Path) -> None:
+    model, engine = int8_model(tmp_path), built(tmp_path)
+    batch = np.random.default_rng(0).standard_normal((2, 3, 16, 16)).astype(np.float32)
+    with open_session(engine.path) as ours, open_session(model.path) as theirs:
+        assert isinstance(ours, PreparesInput)
+        ready = ours.prepare_input(batch)
+        assert ready.dtype == np.uint8
+        np.testing.assert_array_equal(ours.infer_prepared(ready), ours.infer(batch))
+        np.testing.assert_array_equal(ours.infer(batch), theirs.infer(batch))
+        with pytest.raises(InputError, match="takes a batch of float32"):
+            ours.prepare_input(batch[:, :1])
+
+
+def test_a_float_engine_takes_the_picture_itself(tmp_path: Path) -> None:
+    model = write_onnx(classifier(), tmp_path / "m.onnx", contract())
+    batch = np.zeros((1, 3, 16, 16), np.float32)
+    with open_session(build(model.path, target="cpu").path) as session:
+        assert isinstance(session, PreparesInput)
+        assert session.prepare_input(batch) is batch

@@ -16,7 +16,7 @@ from toolkit.build import build
 from toolkit.build.options_fit import check_options, compatible_from_text
 from toolkit.build.request import TensorRTOptions
 from toolkit.errors import InputError
-from toolkit.onnx_file import write_onnx
+from toolkit.onnx_model.file import write_onnx
 
 AGX = "jetson-agx-orin-64gb"
 FP16 = OnnxModel(Path("m.fp16.onnx"), "", contract(precision="fp16"))

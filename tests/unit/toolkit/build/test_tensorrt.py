@@ -14,7 +14,7 @@ from toolkit.artifacts import OnnxModel
 from toolkit.build.request import BatchRange, BuildRequest
 from toolkit.build.tensorrt import ClassicOptions, build_with
 from toolkit.errors import BuildError
-from toolkit.onnx_file import write_onnx
+from toolkit.onnx_model.file import write_onnx
 from toolkit.progress import Progress, silent
 
 trt: Any = pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed")
@@ -158,7 +158,7 @@ from pathlib import Path
 import toolkit.build.tensorrt as classic
 from toolkit.build.layer_table import LayerTable
 from toolkit.build.request import BuildRequest
-from toolkit.onnx_file import open_model
+from toolkit.onnx_model.file import open_model
 from toolkit.progress import silent
 # The rig has no GPU to load the engine with: everything but the inspector runs.
 classic._layers = lambda *_: LayerTable(())

@@ -21,7 +21,7 @@ from tests.unit.toolkit.onnx_graphs import (
 from toolkit.artifacts import OnnxModel
 from toolkit.build import build
 from toolkit.errors import BuildError, InputError
-from toolkit.onnx_file import write_onnx
+from toolkit.onnx_model.file import write_onnx
 from toolkit.progress import Progress
 from toolkit.tensorrt_log import process_logger
 

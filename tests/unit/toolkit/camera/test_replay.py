@@ -10,8 +10,8 @@ from toolkit.camera import open_camera
 from toolkit.camera.frame import Frame, Status
 from toolkit.clock import VirtualClock
 from toolkit.errors import CameraError
-from toolkit.recorder import open_recorder
 from toolkit.recording import FRAMES, RecordedFrame, read_recording
+from toolkit.recording.recorder import open_recorder
 
 
 def session(folder: Path, given_s: list[float], *, delay_s: float = 0.004) -> Path:

@@ -22,7 +22,7 @@ from toolkit.calibrate import calibrate
 from toolkit.cli.app import app
 from toolkit.diagnose import diagnose, html_from_diagnosis, write_skeleton
 from toolkit.errors import ContractError
-from toolkit.onnx_file import open_model, read_onnx, write_onnx
+from toolkit.onnx_model.file import open_model, read_onnx, write_onnx
 
 
 def test_a_good_model_has_no_fault_and_the_steps_end_at_its_accuracy(signs: list[Subject]) -> None:

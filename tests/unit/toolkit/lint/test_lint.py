@@ -16,7 +16,7 @@ from tests.unit.toolkit.onnx_graphs import classifier, contract, quantized_class
 from toolkit.errors import EdgekitError, InputError, ModelError
 from toolkit.lint import RUNTIMES, lint
 from toolkit.lint.runtimes import runtime_of_target
-from toolkit.onnx_file import write_onnx
+from toolkit.onnx_model.file import write_onnx
 
 
 def _write(folder: Path, model: onnx.ModelProto) -> Path:

@@ -17,7 +17,7 @@ from tests.unit.toolkit.colour_models import colour_contract, make_folder, make_
 from tests.unit.toolkit.onnx_graphs import classifier, contract
 from toolkit.cli.app import app
 from toolkit.errors import InputError
-from toolkit.onnx_file import write_onnx
+from toolkit.onnx_model.file import write_onnx
 from toolkit.preprocess import Preprocess
 from toolkit.preprocess_search import check_preprocess
 from toolkit.preprocess_search.variants import Variant, decode, variants_of

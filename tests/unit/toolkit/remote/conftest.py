@@ -7,7 +7,7 @@ import pytest
 
 from tests.doubles.ssh_device import WHY_NOT, SshDevice, ssh_device
 from tests.unit.toolkit.onnx_graphs import classifier, contract
-from toolkit.onnx_file import write_onnx
+from toolkit.onnx_model.file import write_onnx
 
 
 @pytest.fixture

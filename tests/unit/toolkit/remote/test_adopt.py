@@ -14,7 +14,7 @@ from tests.unit.toolkit.remote.board import run, unpacked
 from toolkit.artifacts import Engine, manifest_path, open_engine_file
 from toolkit.cli.app import app
 from toolkit.errors import BuildError, InputError, StaleError
-from toolkit.onnx_file import write_onnx
+from toolkit.onnx_model.file import write_onnx
 from toolkit.remote.adopt import adopt_engine
 from toolkit.remote.build import bundle_for
 from toolkit.remote.bundle import FOLDER

@@ -15,7 +15,7 @@ from tests.unit.toolkit.picture_folders import write_classes
 from toolkit.artifacts import Engine, manifest_path, open_engine_file
 from toolkit.calibrate import calibrate
 from toolkit.errors import BuildError, EdgekitError, ForeignEngineError, RemoteError
-from toolkit.onnx_file import write_onnx
+from toolkit.onnx_model.file import write_onnx
 from toolkit.progress import Progress
 from toolkit.remote.build import build_on_device
 from toolkit.remote.connection import address_from_text, open_connection

@@ -10,7 +10,7 @@ from targets import TargetError
 from tests.unit.toolkit.onnx_graphs import contract, quantized_classifier
 from tests.unit.toolkit.remote.board import run, unpacked
 from toolkit.errors import InputError, SchemeError
-from toolkit.onnx_file import write_onnx
+from toolkit.onnx_model.file import write_onnx
 from toolkit.remote.build import bundle_for
 from toolkit.remote.build_script import WRONG_TENSORRT
 from toolkit.remote.bundle import FOLDER, read_bundle

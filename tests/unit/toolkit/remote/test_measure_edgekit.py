@@ -21,7 +21,7 @@ from toolkit.artifacts import Engine, manifest_path
 from toolkit.build import build
 from toolkit.errors import EdgekitError, InputError, RemoteError
 from toolkit.latency import Latency, ratio_between, read_latency, write_latency
-from toolkit.onnx_file import write_onnx
+from toolkit.onnx_model.file import write_onnx
 from toolkit.progress import Progress
 from toolkit.remote.build import build_on_device
 from toolkit.remote.connection import open_connection

@@ -16,7 +16,7 @@ from tests.unit.toolkit.onnx_graphs import (
 from toolkit.artifacts import Manifest, digest_of_file, write_manifest
 from toolkit.build import build
 from toolkit.errors import ContractError, ForeignEngineError, InputError, ModelError
-from toolkit.onnx_file import write_onnx
+from toolkit.onnx_model.file import write_onnx
 from toolkit.runtime import open_session
 from toolkit.runtime.onnxruntime import OrtSession, available_cpus
 

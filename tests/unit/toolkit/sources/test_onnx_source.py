@@ -19,7 +19,7 @@ from toolkit.artifacts import digest_of_file
 from toolkit.contract import embed_contract
 from toolkit.errors import LabelsError, ModelError
 from toolkit.import_model import import_model
-from toolkit.onnx_file import read_onnx
+from toolkit.onnx_model.file import read_onnx
 
 
 def write(model: onnx.ModelProto, path: Path) -> Path:

@@ -12,7 +12,7 @@ from PIL import Image
 from tests.unit.calibration.nets import run
 from tests.unit.toolkit.onnx_graphs import classifier, contract
 from toolkit.artifacts import OnnxModel
-from toolkit.onnx_file import write_onnx
+from toolkit.onnx_model.file import write_onnx
 
 __all__ = ["HARD", "pictures", "planted_model"]
 

@@ -15,7 +15,7 @@ from toolkit.artifacts import OnnxModel
 from toolkit.cli.app import app
 from toolkit.errors import InputError
 from toolkit.latency import write_latency
-from toolkit.onnx_file import open_model, read_onnx, write_onnx
+from toolkit.onnx_model.file import open_model, read_onnx, write_onnx
 from toolkit.progress import Progress
 from toolkit.tune import Tuned, tune
 from toolkit.tune.result import journal_path, page_path

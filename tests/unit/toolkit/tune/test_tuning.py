@@ -13,7 +13,7 @@ from toolkit.artifacts import OnnxModel
 from toolkit.errors import InputError
 from toolkit.golden import read_golden
 from toolkit.inspect_file import inspect
-from toolkit.onnx_file import open_model
+from toolkit.onnx_model.file import open_model
 from toolkit.progress import Progress
 from toolkit.tune import Tuned, tune
 from toolkit.tune.result import curve_path, journal_path, page_path

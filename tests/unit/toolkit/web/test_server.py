@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip("uvicorn", reason="the extra web is not installed")
 pytest.importorskip("starlette", reason="the extra web is not installed")
 
-from tests.unit.toolkit.view_parts import show
+from tests.unit.toolkit.live.view_parts import show
 from toolkit.errors import InputError, MachineError
 from toolkit.web.server import WebView, open_web_view
 

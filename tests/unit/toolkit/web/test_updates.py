@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from targets.conditions import Conditions, read_conditions
-from tests.unit.toolkit.view_parts import show, shown_frame
-from toolkit.newest_answer import NewestAnswer
+from tests.unit.toolkit.live.view_parts import show, shown_frame
+from toolkit.live.newest_answer import NewestAnswer
 from toolkit.web.picture import Pictures
 from toolkit.web.updates import Updates
 

@@ -21,7 +21,7 @@ from tests.unit.toolkit.onnx_graphs import classifier, contract
 from toolkit.artifacts import Engine
 from toolkit.errors import ForeignEngineError, InputError, MachineError, ModelError
 from toolkit.frame_input import input_from_bgr
-from toolkit.onnx_file import open_model, write_onnx
+from toolkit.onnx_model.file import open_model, write_onnx
 from toolkit.preprocess import Preprocess
 from toolkit.runtime import open_session
 from toolkit.runtime.cuda.libcuda import LibCuda

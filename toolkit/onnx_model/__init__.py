@@ -1,0 +1,1 @@
+"""ONNX files and graphs: opening, checking, raising the opset, tidying."""
