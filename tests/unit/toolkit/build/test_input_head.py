@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from toolkit.build.input_head import cut_input_head
@@ -45,15 +47,23 @@ def quantized() -> list[onnx.NodeProto]:
         helper.make_node("Transpose", ["rows"], ["planes"], perm=[0, 3, 1, 2]),
         helper.make_node(
             "QLinearConv",
-            [*("planes", "scale", "zero"), *("weights", "weights_scale", "weights_zero")]
-            + ["scale", "zero"],
+            [
+                "planes",
+                "scale",
+                "zero",
+                "weights",
+                "weights_scale",
+                "weights_zero",
+                "scale",
+                "zero",
+            ],
             ["convolved"],
         ),
         helper.make_node("DequantizeLinear", ["convolved", "scale", "zero"], ["logits"]),
     ]
 
 
-def run(model: onnx.ModelProto, name: str, value: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+def run(model: onnx.ModelProto, name: str, value: NDArray[Any]) -> NDArray[Any]:
     session = onnxruntime.InferenceSession(model.SerializeToString())
     return np.asarray(session.run(None, {name: value})[0])
 
