@@ -1,10 +1,10 @@
-"""INT8 against FP32 on real models and real images: accuracy, speed on this CPU, RTX layer tables.
+"""INT8 against FP32 on real models and real images: accuracy, and RTX layer tables.
 
     python -m benchmarks.int8 IMAGENET_DIR --model mobilenet_v2
 
 IMAGENET_DIR holds train/SYNSET/*, val/SYNSET/* and weights/NAME.pth. Calibrated on train, scored on
 val. Accuracy for NVIDIA targets is that of the Q/DQ graph evaluated in float; for `cpu` that of the
-engine that runs. The ratio of speeds comes from interleaved rounds at equal threads.
+engine that runs. How fast that one is: benchmarks/int8_speed.py.
 """
 
 from __future__ import annotations
@@ -21,8 +21,6 @@ from toolkit.build import build
 from toolkit.calibrate import calibrate
 from toolkit.compare import compare
 from toolkit.import_model import import_model
-from toolkit.latency import ratio_between
-from toolkit.measure import measure
 
 __all__ = ["main"]
 
@@ -91,27 +89,6 @@ def rtx(fp32: Path, int8: Path, folder: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def speed(fp32: Path, int8: Path, *, samples: int) -> list[dict[str, Any]]:
-    """Return how much faster the INT8 cpu engine is: one image or eight, one thread or two."""
-    rows = []
-    for threads, batch in ((1, 1), (2, 1), (1, 8), (2, 8)):
-        count = max(20, samples // batch)
-        slow, fast = measure([fp32, int8], threads=threads, batch=batch, samples=count)
-        ratio = ratio_between(fast, slow)
-        rows.append(
-            {
-                "threads": threads,
-                "batch": batch,
-                "fp32_p50_ms": slow.percentile(50),
-                "int8_p50_ms": fast.percentile(50),
-                "throughput_ratio": ratio.value,
-                "throughput_ratio_interval": ratio.interval.to_list(),
-                "unstable": list({*slow.unstable, *fast.unstable}),
-            }
-        )
-    return rows
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("imagenet", type=Path)
@@ -153,11 +130,6 @@ def main() -> None:
         values = {
             "model": name,
             "forms": forms,
-            "cpu_speed": speed(
-                build(fp32, target="cpu").path,
-                build(folder / f"cpu-{last}.int8.onnx", target="cpu").path,
-                samples=1000,
-            ),
             "rtx": rtx(fp32, folder / f"rtx-4090-{last}.int8.onnx", folder),
             "tensorrt_everything_int8_on_rtx": rtx(
                 fp32, folder / f"tensorrt-{last}.int8.onnx", folder

@@ -99,7 +99,7 @@ def main() -> None:
     parser.add_argument("--tabs", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--frames", type=int, default=300, help="of each run")
-    parser.add_argument("--out", type=Path, default=RESULTS / "web_view.json")
+    parser.add_argument("--out", type=Path, default=RESULTS / "web-view.json")
     arguments = parser.parse_args()
     if arguments.be_tabs:
         be_tabs(arguments.engine, arguments.be_tabs)
