@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -12,10 +13,9 @@ from onnx import TensorProto, inliner, numpy_helper, shape_inference, version_co
 from calibration import layers, rewrites
 from calibration.errors import CalibrationError
 from calibration.nodes import Array, attribute
-from calibration.placement import Use
 from calibration.shape_constants import fix_shape_constants
 
-__all__ = ["MAX_OPSET", "MIN_OPSET", "Graph", "opset_of", "prepare"]
+__all__ = ["MAX_OPSET", "MIN_OPSET", "Graph", "Use", "opset_of", "prepare"]
 
 MIN_OPSET, MAX_OPSET = 10, 23
 _LOWEST_WRITTEN, _HIGHEST_WRITTEN = 13, 22
@@ -23,6 +23,14 @@ _LOWEST_WRITTEN, _HIGHEST_WRITTEN = 13, 22
 _HALF = {TensorProto.FLOAT16: "float16", TensorProto.BFLOAT16: "bfloat16"}
 _QUANTIZED = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinear", "QGemm")
 _EXPORT = "edgekit export model.pt --out model.onnx"
+
+
+@dataclass(frozen=True)
+class Use:
+    """Input number `index` of the node named `node`."""
+
+    node: str
+    index: int
 
 
 def opset_of(model: onnx.ModelProto) -> int:

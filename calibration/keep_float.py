@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from calibration.choose import grid_for
 from calibration.emit import Quantized, Recipe, emit, recentred_groups
-from calibration.placement import Pair, Placement, Use, place
+from calibration.graph import Use
+from calibration.placement import Pair, Placement, place
 from calibration.trials import Trial, output_errors
 
 __all__ = ["keep_float", "layer_errors"]

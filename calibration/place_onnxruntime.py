@@ -12,8 +12,8 @@ from collections.abc import Mapping
 
 import onnx
 
-from calibration.graph import Graph
-from calibration.placement import Groups, Pair, Placement, Use, WeightPair, why_layer_stays_float
+from calibration.graph import Graph, Use
+from calibration.placement import Groups, Pair, Placement, WeightPair, why_layer_stays_float
 from calibration.schemes import Scheme
 
 __all__ = ["place"]

@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 
-from calibration.graph import Graph
+from calibration.graph import Graph, Use
 from calibration.placement import (
     Groups,
     Pair,
     Placement,
-    Use,
     WeightPair,
     why_layer_stays_float,
 )

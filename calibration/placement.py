@@ -6,21 +6,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+
+import onnx
 
 from calibration.errors import CalibrationError
-
-if TYPE_CHECKING:
-    import onnx
-
-    from calibration.graph import Graph
-    from calibration.schemes import Scheme
+from calibration.graph import Graph, Use, opset_of
+from calibration.schemes import Scheme
 
 __all__ = [
     "Groups",
     "Pair",
     "Placement",
-    "Use",
     "WeightPair",
     "float_layers",
     "int8_mac_share",
@@ -29,14 +25,6 @@ __all__ = [
 ]
 
 _NONE: Mapping[str, str] = MappingProxyType({})
-
-
-@dataclass(frozen=True)
-class Use:
-    """Input number `index` of the node named `node`."""
-
-    node: str
-    index: int
 
 
 @dataclass(frozen=True)
@@ -82,8 +70,6 @@ def place(
     `keep_float` names nodes that must stay float, each with its reason. Raises CalibrationError
     when a name is unknown, the opset is too new for the runtime, or nothing can be quantized.
     """
-    from calibration.graph import Graph, opset_of  # it reads Use from this module
-
     graph = Graph(model)
     unknown = sorted(set(keep_float) - {node.name for node in graph.nodes})
     if unknown:

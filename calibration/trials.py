@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from calibration.execute import RUN_SIZE, Runner, batch_limit, logits_of, up_to
-from calibration.graph import Graph
+from calibration.graph import Graph, Use
 from calibration.network import Network
-from calibration.placement import Pair, Use
+from calibration.placement import Pair
 from calibration.rounding import Grid
 
 __all__ = ["Trial", "output_errors"]
@@ -78,7 +78,7 @@ def _block_errors(
     size = batch_limit(graph, max(1, _CHUNK_BYTES // max(_bytes(graph, set(needed)), 1)))
     for start in range(0, len(images), size):
         part = slice(start, start + size)
-        values = runner.run({graph.inputs[0]: images[part]}, needed)
+        values = _values_of(runner, graph, images[part], needed)
         for pair, _ in block:
             evaluator = evaluators[pair]
             for index, trial in enumerate(trials[pair.group]):
@@ -87,6 +87,18 @@ def _block_errors(
             if len(block) > 1:
                 evaluator.close()
     return errors
+
+
+def _values_of(
+    runner: Runner, graph: Graph, images: NDArray[np.float32], tensors: Sequence[str]
+) -> dict[str, NDArray[np.float32]]:
+    """Return `tensors` for all of `images`; the activations before them for a few at a time."""
+    size, source = batch_limit(graph, RUN_SIZE), graph.inputs[0]
+    parts = [
+        runner.run({source: images[start : start + size]}, tensors)
+        for start in range(0, len(images), size)
+    ]
+    return {name: np.concatenate([part[name] for part in parts]) for name in tensors}
 
 
 class _Evaluator:

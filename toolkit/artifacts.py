@@ -23,6 +23,7 @@ __all__ = [
     "manifest_from_dict",
     "manifest_path",
     "open_engine_file",
+    "origin_of",
     "write_manifest",
 ]
 
@@ -165,3 +166,18 @@ def open_engine_file(path: Path) -> Engine:
             next_command=rebuild,
         )
     return Engine(path, manifest, contract_from_dict(manifest.contract, where=str(where)))
+
+
+def origin_of(engine: Engine) -> Path:
+    """Return the ONNX file in the engine's folder with the digest its manifest names.
+
+    Returns `MODEL.onnx`, the placeholder of every command, where there is none.
+    """
+    name = engine.path.name
+    nearby = [path for path in engine.path.parent.glob("*.onnx") if path.is_file()]
+    # model.int8.rtx-4090.engine comes from model.int8.onnx: most likely first, hashing is slow.
+    nearby.sort(key=lambda path: (not name.startswith(path.name.removesuffix(".onnx")), path.name))
+    for path in nearby:
+        if path != engine.path and digest_of_file(path) == engine.manifest.onnx_digest:
+            return path
+    return Path("MODEL.onnx")

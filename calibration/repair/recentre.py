@@ -25,9 +25,9 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper
 
-from calibration.graph import Graph
+from calibration.graph import Graph, Use
 from calibration.nodes import add_constant, set_constant, unused_name
-from calibration.placement import Pair, Placement, Use
+from calibration.placement import Pair, Placement
 from calibration.repair.shifts import Region, explicit_region, regions
 from calibration.rewrites import sort_nodes
 from calibration.rounding import fake_quantize

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import onnx
 
-from calibration.graph import Graph
+from calibration.graph import Graph, Use
 from calibration.nodes import attribute
-from calibration.placement import Groups, Pair, Placement, Use
+from calibration.placement import Groups, Pair, Placement
 
 __all__ = ["Region", "explicit_region", "regions"]
 

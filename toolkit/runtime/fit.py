@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from targets.detect import isa
-from toolkit.artifacts import Engine, digest_of_file
+from toolkit.artifacts import Engine, origin_of
 from toolkit.errors import ForeignEngineError
 from toolkit.runtime.cuda.libcuda import has_driver
 from toolkit.shell import quoted
 
-__all__ = ["check_runs_here", "origin_of", "why_not_here"]
+__all__ = ["check_runs_here", "why_not_here"]
 
 _NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
 
@@ -52,18 +52,3 @@ def why_not_here(engine: Engine) -> str:
     if manifest.built_with != VERSION:
         return f"was built with {manifest.built_with}: here is {VERSION}, whose kernels may differ"
     return ""
-
-
-def origin_of(engine: Engine) -> Path:
-    """Return the ONNX file in the engine's folder with the digest its manifest names.
-
-    Returns `MODEL.onnx`, the placeholder of every command, where there is none.
-    """
-    name = engine.path.name
-    nearby = [path for path in engine.path.parent.glob("*.onnx") if path.is_file()]
-    # model.int8.rtx-4090.engine comes from model.int8.onnx: most likely first, hashing is slow.
-    nearby.sort(key=lambda path: (not name.startswith(path.name.removesuffix(".onnx")), path.name))
-    for path in nearby:
-        if path != engine.path and digest_of_file(path) == engine.manifest.onnx_digest:
-            return path
-    return Path("MODEL.onnx")

@@ -19,10 +19,9 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
-from toolkit.artifacts import Engine, OnnxModel
+from toolkit.artifacts import Engine, OnnxModel, origin_of
 from toolkit.contract import Contract
 from toolkit.errors import InputError, ModelError
-from toolkit.runtime.fit import origin_of
 from toolkit.runtime.session import Mapped, check_batch, check_gives_map
 from toolkit.shell import quoted
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from calibration.errors import CalibrationError
-from calibration.graph import Graph, prepare
-from calibration.placement import Placement, Use, float_layers, int8_mac_share, place
+from calibration.graph import Graph, Use, prepare
+from calibration.placement import Placement, float_layers, int8_mac_share, place
 from calibration.schemes import SCHEMES
 from tests.unit.calibration.nets import Net
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from targets import TargetError
 from targets.detect import detect
-from toolkit.artifacts import Engine
+from toolkit.artifacts import Engine, origin_of
 from toolkit.errors import ForeignEngineError
-from toolkit.runtime.fit import origin_of
 from toolkit.shell import quoted
 
 __all__ = ["check_sm", "foreign_engine", "where_built"]
