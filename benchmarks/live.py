@@ -1,11 +1,11 @@
-"""The live loop against the engine alone, and preprocessing against torchvision and Pillow.
+"""The live loop against the engine alone: saturated, paced, and over many frames.
 
     python -m benchmarks.live model.int8.cpu.onnx --out benchmarks/results/live.json
 
 Saturated: rounds of back-to-back inference and of the loop on a 640x480 clip take turns, so that
 what disturbs the machine disturbs both; the ratio is of frames per second. Paced: the clip at 30
 frames a second, capture-to-result against the sum of its inference and preprocessing. Memory: the
-growth of the process over 10,000 frames. Needs torchvision for one of the comparisons.
+growth of the process over 10,000 frames. Preprocessing alone: benchmarks/preprocess.py.
 """
 
 from __future__ import annotations
@@ -14,17 +14,14 @@ import argparse
 import json
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torchvision.transforms import v2
 
 from benchmarks.conditions import busy_s
 from targets.conditions import advice, read_conditions
@@ -32,14 +29,11 @@ from toolkit.artifacts import digest_of_file
 from toolkit.atomic import write_text
 from toolkit.camera import open_camera
 from toolkit.camera.clip import write_clip
-from toolkit.frame_input import input_from_bgr
 from toolkit.live import run_live
 from toolkit.live.summary import spread_of
-from toolkit.preprocess import IMAGENET
 from toolkit.runtime import Session, open_session
 from toolkit.runtime.session import inference_of
 from toolkit.statistics import Ratio, ratio_of_medians
-from toolkit.turns import plan_turns, take_turns
 
 __all__ = ["main"]
 
@@ -120,54 +114,6 @@ def paced(engine: Path, clip: Path, *, threads: int, spin: bool, frames: int) ->
     }
 
 
-def preprocessing(width: int, height: int, *, samples: int) -> dict[str, Any]:
-    """Time a BGR frame, as cameras give it, to network input; one thread each."""
-    rgb = next(pictures(width, height, 1))
-    frame = np.ascontiguousarray(rgb[..., ::-1])
-    torch.set_num_threads(1)
-    torchvision = v2.Compose(
-        [
-            v2.ToImage(),
-            v2.Resize(256, antialias=True),
-            v2.CenterCrop(224),
-            v2.ToDtype(torch.float32, scale=True),
-            v2.Normalize(IMAGENET.mean, IMAGENET.std),
-        ]
-    )
-    region = IMAGENET.region(width, height)
-    box = (region.left, region.top, region.right, region.bottom)
-
-    def pillow(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
-        resized = Image.fromarray(picture).resize((224, 224), Image.Resampling.BILINEAR, box=box)
-        return IMAGENET.normalise(np.asarray(resized))
-
-    contenders: dict[str, Callable[[], object]] = {
-        "edgekit, BGR frame": partial(input_from_bgr, IMAGENET, frame),
-        "torchvision v2, BGR frame": lambda: torchvision(np.ascontiguousarray(frame[..., ::-1])),
-        "torchvision v2, RGB given": lambda: torchvision(rgb),
-        "Pillow box=, BGR frame": lambda: pillow(np.ascontiguousarray(frame[..., ::-1])),
-        "Pillow box=, RGB given": lambda: pillow(rgb),
-    }
-    plan = plan_turns(samples, contenders=len(contenders))
-    timings = take_turns(list(contenders.values()), plan=plan, warmup=10, seconds=20)
-    blocks = [np.array(t.samples).reshape(-1, plan.block) for t in timings]
-    steps = (np.asarray(torchvision(rgb)) - input_from_bgr(IMAGENET, frame)).transpose(1, 2, 0)
-    return {
-        "size": f"{width}x{height}",
-        "p50_ms": {
-            name: float(np.median(block)) * 1e3
-            for name, block in zip(contenders, blocks, strict=True)
-        },
-        "edgekit_time_as_part_of": {
-            name: as_values(ratio_of_medians(block, blocks[0]))
-            for name, block in list(zip(contenders, blocks, strict=True))[1:]
-        },
-        "largest_difference_from_torchvision_of_255": float(
-            np.abs(steps * np.array(IMAGENET.std) * 255).max()
-        ),
-    }
-
-
 def memory(engine: Path, *, frames: int) -> dict[str, Any]:
     def run(n: int) -> None:
         with open_camera("synthetic://640x480", paced=False) as camera:
@@ -217,10 +163,6 @@ def main() -> None:
         "engine": engine.name,
         "digest": digest_of_file(engine),
         **runs,
-        "preprocess": [
-            preprocessing(width, height, samples=500 // part)
-            for width, height in ((1920, 1080), (640, 480))
-        ],
         "memory": memory(engine, frames=10_000 // part),
         "conditions": {"before": asdict(before), "after": asdict(read_conditions())},
         "advice": advice(before),
@@ -245,9 +187,6 @@ def report(values: dict[str, Any]) -> Iterator[str]:
             f"{run['overhead_ms']:.2f} ms (wanted <= 1), "
             f"{run['summary']['cpu_cores_used']:.2f} cores"
         )
-    for run in values["preprocess"]:
-        for name, ratio in run["edgekit_time_as_part_of"].items():
-            yield f"preprocess {run['size']}: {ratio['value']:.2f} of the time of {name}"
     growth = values["memory"]
     yield f"memory: {growth['rss_growth_mib']:+.1f} MiB over {growth['frames']} frames"
     if values["advice"]:
