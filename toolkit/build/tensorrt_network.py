@@ -15,6 +15,8 @@ from toolkit.shell import quoted
 
 __all__ = ["parse_graph", "refused", "set_batch"]
 
+_SHOWN = 3  # of the builder's complaints: one node that it cannot read is often read many times
+
 
 def parse_graph(trt: Any, request: BuildRequest, network: Any, watch: BuildWatch) -> None:
     """Read the model into `network`. Raises BuildError with the parser's words and the nodes."""
@@ -53,7 +55,9 @@ def refused(trt: Any, request: BuildRequest, words: list[str]) -> BuildError:
     Where a rule of `toolkit.explain` knows these words, the cause and its fix follow.
     """
     lines = list(dict.fromkeys(" ".join(word.split()) for word in words))
-    said = "; ".join(lines) or "no reason given"
+    said = "; ".join(lines[:_SHOWN]) or "no reason given"
+    if len(lines) > _SHOWN:
+        said = f"{said.rstrip('.')}; and {len(lines) - _SHOWN} more"
     message = f"{trt.__name__} {trt.__version__} refuses {request.model.path}: {said.rstrip('.')}."
     model = quoted(request.model.path)
     known = next((each for each in explain_text("\n".join(lines)) if not each.warning), None)

@@ -10,6 +10,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from toolkit.errors import ModelError
+from toolkit.onnx_model.einsum import spell_einsum
 from toolkit.onnx_model.opset import lower_to_17
 
 __all__ = ["tidy"]
@@ -25,6 +26,7 @@ def tidy(model: onnx.ModelProto, *, opset: int) -> onnx.ModelProto:
     traces of the machine are removed; the opset becomes 17 if asked for, from 18.
     """
     _means_to_pooling(model.graph)
+    spell_einsum(model.graph)
     if opset == 17:
         lower_to_17(model)
     _check_inference_only(model.graph)

@@ -12,6 +12,7 @@ from toolkit.artifacts import digest_of_file
 from toolkit.contract import Contract, read_contract
 from toolkit.errors import ModelError
 from toolkit.labels import Labels, choose_labels
+from toolkit.onnx_model.einsum import spell_einsum
 from toolkit.onnx_model.file import read_onnx
 from toolkit.onnx_model.opset import lower_to_17
 from toolkit.onnx_model.signature import Signature, signature_of
@@ -45,6 +46,7 @@ def open_source(request: Request) -> Imported:
     contract = read_contract(model, where=where)
     preprocess, stated = _preprocess(request, signature, contract)
     labels = _labels(request, signature, contract)
+    spell_einsum(model.graph)
     changed = _with_opset(model, request.opset, where)
     if changed is not model:
         _check_equal(model, changed, preprocess, signature, where)
