@@ -84,6 +84,7 @@ def quantize(
         uncalibrated=uncalibrated,
         effort=effort,
         scheme=scheme.name,
+        explicit_shifts=explicit_shifts,
     )
     effect = sampling_effect(ready, batches(), tensors=list(statistics.tensors))
     notes = remarks(statistics, effect, uncalibrated=uncalibrated)

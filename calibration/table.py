@@ -11,8 +11,8 @@ from calibration.errors import CalibrationError
 
 __all__ = ["CalibrationTable", "Range", "table_from_json"]
 
-_VERSION = 2
-"""2: with confidences."""
+_VERSION = 3
+"""2: with confidences. 3: with explicit shifts. A table is of the oldest version that says it."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ class CalibrationTable:
     (empty with `uncalibrated` set when random data was used), `notes` what a reader should know,
     such as ranges that had not converged. `confidences` are the quantized network's in its
     likeliest class on some of the images, ascending; empty where they were not recorded.
+    `explicit_shifts`: whether activations were to be recentred by a Sub each.
     """
 
     model: str
@@ -55,13 +56,16 @@ class CalibrationTable:
     scheme: str = ""
     notes: tuple[str, ...] = field(default=())
     confidences: tuple[float, ...] = field(default=())
+    explicit_shifts: bool = False
 
     def to_json(self) -> str:
         """Return the text of `model.calibration.json`; equal tables give equal text."""
         values = {"version": _VERSION, **asdict(self)}
-        if not self.confidences:  # tables of before keep their text, hence their digest
+        if not self.explicit_shifts:  # tables of before keep their text, hence their digest
+            del values["explicit_shifts"]
+            values["version"] = 2 if self.confidences else 1
+        if not self.confidences:
             del values["confidences"]
-            values["version"] = 1
         return json.dumps(values, indent=1, sort_keys=True) + "\n"
 
     @property
@@ -84,6 +88,8 @@ def table_from_json(text: str, *, where: str) -> CalibrationTable:
         values["ranges"] = {name: Range(**entry) for name, entry in values["ranges"].items()}
         values["images"], values["notes"] = tuple(values["images"]), tuple(values["notes"])
         values["confidences"] = tuple(float(each) for each in values.get("confidences", ()))
+        if not isinstance(values.get("explicit_shifts", False), bool):
+            raise TypeError("explicit_shifts is neither true nor false")
         return CalibrationTable(**values)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise CalibrationError(

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from calibration.emit import Quantized
 from calibration.graph import prepare
 from calibration.quantize import quantize
+from calibration.repair.one_sided import check_explicit
 from calibration.schemes import SCHEMES, Scheme
 from targets import get
 from targets.support import decide
@@ -76,6 +77,7 @@ def finetune(
     samples: int = 512,
     method: str = "auto",
     effort: str = "balanced",
+    explicit_shifts: bool = False,
     options: TrainingOptions | None = None,
     checkpoint_minutes: float = 5.0,
     resume: bool = False,
@@ -83,16 +85,19 @@ def finetune(
 ) -> Finetuned:
     """Fine-tune `start`, a checkpoint or a float ONNX model, on `data`/train for INT8 on `target`.
 
-    It starts from what `calibrate` makes of `samples` training pictures with `method` and
-    `effort`, and learns weights and ranges with the rounding in place. Of a checkpoint the float
-    model is written beside `out`. Raises InputError and its kinds for data, options or targets
-    that cannot work, ModelError for an operator that cannot be fine-tuned, CheckpointError,
-    TargetError, CalibrationError, MissingDependencyError, and MachineError when memory runs out.
+    It starts from what `calibrate` makes of `samples` training pictures with `method`, `effort`
+    and `explicit_shifts`, and learns weights and ranges with the rounding in place. Of a
+    checkpoint the float model is written beside `out`. Raises InputError and its kinds for data,
+    options or targets that cannot work, ModelError for an operator that cannot be fine-tuned,
+    CheckpointError, TargetError, CalibrationError, MissingDependencyError, and MachineError when
+    memory runs out.
     """
     started, learn = time.monotonic(), _loaded("learn")
     chosen = options or TrainingOptions(epochs=EPOCHS, learning_rate=LEARNING_RATE)
     _check(chosen)
     scheme = SCHEMES[decide(get(target), precision="int8").scheme if target else "tensorrt"]
+    if explicit_shifts:
+        check_explicit(scheme)
     out = out or start.with_name(f"{start.stem}.int8.onnx")
     check_writable(out)
     if out.resolve() == start.resolve():
@@ -105,7 +110,16 @@ def finetune(
     model = read_onnx(source.path)
     _loaded("check_graph")(prepare(model), source.contract.preprocess)
     calibrated = _calibrated(
-        model, source, folders[0], scheme, samples, method, effort, chosen.seed, progress
+        model,
+        source,
+        folders[0],
+        scheme,
+        samples,
+        method,
+        effort,
+        explicit_shifts,
+        chosen.seed,
+        progress,
     )
     train, val = (_pictures(source, folder, chosen, progress) for folder in folders)
     position = files_beside(out).resume
@@ -153,41 +167,49 @@ def _check(options: TrainingOptions) -> None:
 
 
 def _float_model(start: Path, out: Path, target: str, progress: ProgressCallback) -> OnnxModel:
-    """Return the float ONNX model: `start`, or what a checkpoint is exported to beside `out`."""
+    """Return the float ONNX model: `start`, or the export of a checkpoint beside `out`.
+
+    An export that is there already is used as it is, with what it was exported with.
+    """
     if start.suffix == ".onnx":
-        model = open_model(start)
-    else:
-        beside = out.with_name(f"{out.name.removesuffix('.onnx').removesuffix('.int8')}.onnx")
-        _check_free(beside, start, out)
-        model = export(start, out=beside, target=target, progress=progress).model
-    if model.contract.input_shape[0]:
-        raise InputError(
-            f"{start} takes batches of {model.contract.input_shape[0]} only; fine-tuning needs "
-            "an open batch.",
-            next_command=f"edgekit import {quoted(start)} --out model.onnx",
-        )
-    return model
-
-
-def _check_free(beside: Path, start: Path, out: Path) -> None:
-    """Raise InputError where the float model would replace another file than its own export."""
+        return _fit(open_model(start), next_command="edgekit import SOURCE --out model.onnx")
+    beside = out.with_name(f"{out.name.removesuffix('.onnx').removesuffix('.int8')}.onnx")
     if beside == out:
         raise InputError(
             f"{out} would be the float model as well as the INT8 model.",
             next_command=f"edgekit train DATA --qat {quoted(start)} --out model.int8.onnx",
         )
     if not beside.exists():
-        return
+        return export(start, out=beside, target=target, progress=progress).model
+    other = f"edgekit train DATA --qat {quoted(start)} --out OTHER.int8.onnx"
+    return _fit(_export_of(start, beside, next_command=other), next_command=other)
+
+
+def _export_of(start: Path, beside: Path, *, next_command: str) -> OnnxModel:
+    """Return the model in `beside`; raise InputError where it is no export of `start`."""
     try:
-        parent = open_model(beside).contract.parent
+        model = open_model(beside)
     except (InputError, ContractError):
-        parent = ""
-    if parent != digest_of_file(start):
+        model = None
+    if model is None or model.contract.parent != digest_of_file(start):
         raise InputError(
             f"{beside} exists and was not exported from {start}, whose float model would be "
             "written there.",
-            next_command=f"edgekit train DATA --qat {quoted(start)} --out OTHER.int8.onnx",
+            next_command=next_command,
         )
+    return model
+
+
+def _fit(model: OnnxModel, *, next_command: str) -> OnnxModel:
+    """Return `model`; raise InputError where its precision or its batch cannot be fine-tuned."""
+    precision, batch = model.contract.precision, model.contract.input_shape[0]
+    if precision != "fp32":
+        obstacle = f"is an {precision} model; fine-tuning needs a float32 one"
+    elif batch:
+        obstacle = f"takes batches of {batch} only; fine-tuning needs an open batch"
+    else:
+        return model
+    raise InputError(f"{model.path} {obstacle}.", next_command=next_command)
 
 
 def _calibrated(
@@ -198,6 +220,7 @@ def _calibrated(
     samples: int,
     method: str,
     effort: str,
+    explicit_shifts: bool,
     seed: int,
     progress: ProgressCallback,
 ) -> Quantized:
@@ -213,6 +236,7 @@ def _calibrated(
         scheme=scheme,
         method=method,
         effort=effort,
+        explicit_shifts=explicit_shifts,
         seed=seed,
         model_digest=source.digest,
         images=tuple(image_digest(image.path) for image in images),

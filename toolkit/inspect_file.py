@@ -97,6 +97,7 @@ class Inspection:
                 "ranges": len(self.table.ranges),
                 "images": len(self.table.images),
                 "uncalibrated": self.table.uncalibrated,
+                "explicit_shifts": self.table.explicit_shifts,
                 "notes": list(self.table.notes),
             }
         if self.cache is not None:

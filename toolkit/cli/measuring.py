@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -128,6 +128,9 @@ def measure(
             "without one trtexec times TensorRT engines); none: trtexec."
         ),
     ] = "",
+    resume: Annotated[
+        str, typer.Option(help="With --host: go on with this measurement, after a lost connection.")
+    ] = "",
     out: Annotated[Path | None, typer.Option(help="Also write the record, for `report`.")] = None,
     as_json: Json = False,
 ) -> Outcome:
@@ -142,14 +145,26 @@ def measure(
     from toolkit.errors import InputError
     from toolkit.latency import write_latency
     from toolkit.measure import measure as measure_
+    from toolkit.shell import quoted
 
     if out is not None:
         check_writable(out)
-    if edgekit and not host:
+    elsewhere = {"--edgekit": edgekit, "--resume": resume}
+    for name in (name for name, value in elsewhere.items() if value and not host):
         raise InputError(
-            f"--edgekit {edgekit} is an Edgekit on another machine: it goes with --host.",
-            next_command="edgekit measure ENGINE --host USER@HOST --edgekit PATH",
+            f"{name} {elsewhere[name]} is something on another machine: it goes with --host.",
+            next_command=f"edgekit measure ENGINE --host USER@HOST {name} "
+            f"{quoted(elsewhere[name])}",
         )
+    options: dict[str, Any] = {
+        "threads": threads,
+        "samples": samples,
+        "seconds": seconds,
+        "warmup": warmup,
+        "batch": batch,
+        "seed": seed,
+        "layers": layers,
+    }
     with drawn(quiet=as_json) as progress:
         if host:
             from toolkit.cli.remote_run import measure_there
@@ -159,30 +174,17 @@ def measure(
                 host=host,
                 port=port,
                 identity=identity,
+                out=out,
+                as_json=as_json,
                 edgekit=edgekit,
-                threads=threads,
-                samples=samples,
-                seconds=seconds,
-                warmup=warmup,
-                batch=batch,
-                seed=seed,
-                layers=layers,
+                resume=resume,
                 energy=energy,
                 progress=progress,
+                **options,
             )
         else:
-            runs = measure_(
-                engines,
-                threads=threads,
-                samples=samples,
-                seconds=seconds,
-                warmup=warmup,
-                batch=batch,
-                seed=seed,
-                layers=layers,
-                energy=EnergyPlan() if energy else None,
-                progress=progress,
-            )
+            plan = EnergyPlan() if energy else None
+            runs = measure_(engines, energy=plan, progress=progress, **options)
     if out is not None:
         write_latency(out, runs)
     return Outcome(

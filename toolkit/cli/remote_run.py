@@ -131,9 +131,13 @@ def measure_there(
     host: str,
     port: int,
     identity: Path | None,
+    out: Path | None,
+    as_json: bool,
     progress: ProgressCallback,
     **options: Any,
 ) -> tuple[Latency, ...]:
     """Measure on `host`; `options` are those of `measure_on_device`."""
     address = address_from_text(host, port=port or None, identity=identity)
-    return measure_on_device(engines, host=address, progress=progress, **options)
+    repeated = ["--out", quoted(out)] if out else []
+    repeated += ["--json"] if as_json else []
+    return measure_on_device(engines, host=address, repeated=repeated, progress=progress, **options)

@@ -46,6 +46,10 @@ def train(
     effort: Annotated[
         str, typer.Option(help="With --qat, as for `calibrate` (default: balanced).")
     ] = "",
+    explicit_shifts: Annotated[
+        bool,
+        typer.Option("--explicit-shifts", help="With --qat, as for `calibrate`."),
+    ] = False,
     epochs: Annotated[
         int | None,
         typer.Option(min=1, help="Passes over the training images (default: 10, with --qat 3)."),
@@ -96,7 +100,8 @@ def train(
     }
     going: dict[str, Any] = {"checkpoint_minutes": checkpoint_minutes, "resume": resume}
     if qat is None:
-        _refuse("with --qat alone", target=target, samples=samples, method=method, effort=effort)
+        asked = {"samples": samples, "method": method, "effort": effort}
+        _refuse("with --qat alone", target=target, **asked, explicit_shifts=explicit_shifts)
         start = {"arch": arch or "signs-cnn", "weights": weights}
         rates = {"epochs": epochs or 10, "learning_rate": learning_rate}
         return _trained(data, out or Path("model.pt"), as_json, **start, **rates, **recipe, **going)
@@ -106,6 +111,7 @@ def train(
         "samples": 512 if samples is None else samples,
         "method": method or "auto",
         "effort": effort or "balanced",
+        "explicit_shifts": explicit_shifts,
     }
     return _finetuned(
         data,
@@ -123,7 +129,8 @@ def train(
 def _refuse(when: str, **options: Any) -> None:
     given = next((name for name, value in options.items() if value), None)
     if given is not None:
-        raise InputError(f"--{given} is read {when}.", next_command="edgekit train --help")
+        option = given.replace("_", "-")
+        raise InputError(f"--{option} is read {when}.", next_command="edgekit train --help")
 
 
 def _trained(data: Path, out: Path, as_json: bool, **options: Any) -> Outcome:

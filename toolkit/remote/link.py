@@ -58,7 +58,7 @@ class Link:
                 if failures == len(self._pauses_s):
                     raise RemoteError(
                         f"{cut}; {failures} attempts to connect again failed. What runs there "
-                        "goes on and is found when this command is repeated.",
+                        "goes on and is found by the next command.",
                         next_command=self._resume,
                     ) from cut
                 pause_s = self._pauses_s[failures]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from uuid import uuid4
 
 from toolkit.artifacts import Engine, OnnxModel
 from toolkit.errors import InputError, RemoteError
@@ -41,6 +43,8 @@ def measure_on_device(
     layers: bool = False,
     energy: bool = False,
     edgekit: str = "",
+    resume: str = "",
+    repeated: Sequence[str] = (),
     progress: ProgressCallback = silent,
     opener: Opener | None = None,
     pauses_s: tuple[float, ...] = PAUSES_S,
@@ -53,17 +57,18 @@ def measure_on_device(
     does here: engines of every backend, and models. Without one, trtexec times TensorRT engines;
     the notes say which of the two it was, and why. `edgekit` is the command or environment over
     there, "none" for trtexec; one that was named must work. Each engine gets `samples` inferences,
-    or as many as fit into `seconds`. Raises RemoteError for the device and the way to it,
+    or as many as fit into `seconds`. `resume` is the id of a measurement that was given up when its
+    connection was lost: its error has the command with it, to which `repeated` adds what else the
+    caller's own command line held. Raises RemoteError for the device and the way to it,
     ForeignEngineError for an engine of another GPU, InputError for an engine that nothing there can
-    time, one named twice or a budget of nothing, and what opening an engine raises.
+    time, one named twice, a budget of nothing or an id that is none, and what opening an engine
+    raises.
     """
     options = TimingOptions(threads, samples, seconds, warmup, batch, seed, layers, energy)
     opened = _open(engines, options)
-    resume = [f"edgekit measure {' '.join(map(quoted, engines))} --host {word(str(host))}"]
-    resume += [f"--port {host.port}"] if host.port else []
-    resume += [f"--identity {quoted(host.identity)}"] if host.identity else []
-    resume += [f"--edgekit {word(edgekit)}"] if edgekit else []
-    again = " ".join([*resume, *options.words(changed_only=True)])
+    run = _checked_id(resume, engines, host) if resume else uuid4().hex[:16]
+    asked = (*options.words(changed_only=True), *repeated)
+    again = " ".join([_command(engines, host, edgekit), *asked, f"--resume {run}"])
     with open_link(
         host, resume=again, progress=progress, opener=opener, pauses_s=pauses_s, sleep=sleep
     ) as link:
@@ -75,11 +80,32 @@ def measure_on_device(
             if not found.why_not:
                 note = f"Edgekit {found.version} at {found.command}"
                 progress(Progress("inspect", 1, 1, note))
-                return measure_with_edgekit(link, found, opened, options, progress=progress)
+                return measure_with_edgekit(
+                    link, found, opened, options, run=run, progress=progress
+                )
             _check_may_be_trtexec(found, opened, options, host, named=bool(edgekit))
             why = f"timed with trtexec: {host} {found.why_not}"
         ours = [each for each in opened if isinstance(each, Engine)]
-        return measure_with_trtexec(link, ours, options, why=why, progress=progress, root=root)
+        return measure_with_trtexec(
+            link, ours, options, run=run, why=why, progress=progress, root=root
+        )
+
+
+def _command(engines: Sequence[Path], host: Address, edgekit: str) -> str:
+    words = [f"edgekit measure {' '.join(map(quoted, engines))} --host {word(str(host))}"]
+    words += [f"--port {host.port}"] if host.port else []
+    words += [f"--identity {quoted(host.identity)}"] if host.identity else []
+    words += [f"--edgekit {word(edgekit)}"] if edgekit else []
+    return " ".join(words)
+
+
+def _checked_id(resume: str, engines: Sequence[Path], host: Address) -> str:
+    if re.fullmatch(r"[0-9a-f]{16}", resume):
+        return resume
+    raise InputError(
+        f"{resume!r} is no id of a measurement: that has 16 hexadecimal digits.",
+        next_command=_command(engines, host, ""),
+    )
 
 
 def _open(engines: Sequence[Path], options: TimingOptions) -> tuple[_Opened, ...]:

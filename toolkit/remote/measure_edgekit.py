@@ -17,7 +17,8 @@ from toolkit.progress import Progress, ProgressCallback
 from toolkit.remote.connection import ask
 from toolkit.remote.job import VANISHED, Job, JobEnd, run_job
 from toolkit.remote.link import Link
-from toolkit.remote.store import keep_there
+from toolkit.remote.neighbours import disturbances, is_another_running
+from toolkit.remote.store import OLD, keep_there
 from toolkit.remote.their_edgekit import TheirEdgekit
 from toolkit.remote.timing_options import TimingOptions
 from toolkit.remote.transfer import fetch, put, remote_digest
@@ -28,7 +29,6 @@ _RECORD = "record.latency.json"
 _ANSWER = "answer.json"
 # A measurement whose end nobody saw is taken for an hour: after that the device may be another.
 _IS_WHOLE = f'[ -n "$(find {_RECORD} -mmin -60 2> /dev/null)" ]'
-_KEPT_DAYS = 14
 _KILLED = (VANISHED, 137)
 _COVERS = (
     "Edgekit times from a batch in host memory to its logits in host memory, there as here; "
@@ -42,26 +42,38 @@ def measure_with_edgekit(
     engines: Sequence[Engine | OnnxModel],
     options: TimingOptions,
     *,
+    run: str,
     progress: ProgressCallback,
 ) -> tuple[Latency, ...]:
     """Return the latency of each engine as `edgekit measure` of the device writes it down.
 
+    `run` is its id: after a long cut the same id and question find it running, or its answer.
     Raises RemoteError with that Edgekit's own sentence when it refuses.
     """
     digests = [digest_of_file(each.path) for each in engines]
     names = [f"{index}/{each.path.name}" for index, each in enumerate(engines)]
     words = [found.command, "measure", *names, *options.words(), "--json", "--out", _RECORD]
-    # The same question gives the same folder: after a long cut it is found running, or its answer.
-    key = hashlib.sha256(json.dumps([words, digests]).encode()).hexdigest()[:16]
-    folder = f"{found.folder}/runs/{key}"
-    for engine, digest, name in zip(engines, digests, names, strict=True):
-        _bring(link, found, engine, digest, f"{folder}/{name}", progress)
-    _write_script(link, folder, f"exec {join(words)} > {_ANSWER}")
+    # Two equal commands have a folder each, and an id that comes with another question finds none.
+    question = hashlib.sha256(json.dumps([words, digests]).encode()).hexdigest()[:16]
+    folder = f"{found.folder}/runs/{run}-{question}"
+    kept = keep_there(
+        link,
+        [(engine.path, digest) for engine, digest in zip(engines, digests, strict=True)],
+        run=run,
+        folder=found.folder,
+        free_mib=found.disk_free_mib,
+        progress=progress,
+    )
     try:
+        for engine, place, name in zip(engines, kept, names, strict=True):
+            _bring(link, engine, place, f"{folder}/{name}", progress)
+        another = is_another_running(link, folder)
+        _write_script(link, folder, f"exec {join(words)} > {_ANSWER}")
         end = run_job(link, Job(folder, "measure", _IS_WHOLE), progress=progress)
         if end.code != 0:
             raise _refusal(link, found, end, folder, names)
         runs = _fetch(link, folder, progress)
+        another = another or is_another_running(link, folder)
     except (KeyboardInterrupt, EdgekitError) as reason:
         if not isinstance(reason.__cause__, ConnectionError):  # given up: it goes on, to be found
             _clean_up(link, found, folder)
@@ -70,32 +82,26 @@ def measure_with_edgekit(
         _clean_up(link, found, folder)
     except RemoteError as error:  # the record is here: what is left there harms nobody
         progress(Progress("clean up", 0, 1, f"{folder} stays there: {error.message}"))
-    if [run.digest for run in runs] != digests:
+    if [one.digest for one in runs] != digests:
         raise RemoteError(
             f"Edgekit on {link.address} measured other files than it was sent.",
             next_command=found.there("edgekit doctor", link.address),
         )
-    pairs = zip(runs, engines, strict=True)
-    return tuple(_at_home(run, each.path, link, found, end) for run, each in pairs)
+    disturbed = disturbances(link, another=another)
+    return tuple(
+        _at_home(one, each.path, link, found, end, disturbed)
+        for one, each in zip(runs, engines, strict=True)
+    )
 
 
 def _bring(
     link: Link,
-    found: TheirEdgekit,
     engine: Engine | OnnxModel,
-    digest: str,
+    kept: str,
     place: str,
     progress: ProgressCallback,
 ) -> None:
-    """Put the engine and its manifest at `place`, under its own name: messages have it."""
-    kept = keep_there(
-        link,
-        engine.path,
-        digest,
-        folder=found.folder,
-        free_mib=found.disk_free_mib,
-        progress=progress,
-    )
+    """Put the engine, `kept` there, and its manifest at `place`: messages have its own name."""
     here, there_ = quote(kept), quote(place)
     script = (
         f'mkdir -p "$(dirname {there_})" && {{ ln -f {here} {there_} 2> /dev/null || '
@@ -158,13 +164,19 @@ def _clean_up(link: Link, found: TheirEdgekit, folder: str) -> None:
     """Remove this run's folder, and what runs that were given up left long ago."""
     runs = quote(f"{found.folder}/runs")
     script = (
-        f"rm -rf {quote(folder)}; find {runs} -mindepth 1 -maxdepth 1 -mtime +{_KEPT_DAYS} "
-        "-exec rm -rf {} +"
+        f"rm -rf {quote(folder)}; find {runs} -mindepth 1 -maxdepth 1 {OLD} -exec rm -rf {{}} +"
     )
     link.step(lambda there: there.run(script))
 
 
-def _at_home(run: Latency, path: Path, link: Link, found: TheirEdgekit, end: JobEnd) -> Latency:
+def _at_home(
+    run: Latency,
+    path: Path,
+    link: Link,
+    found: TheirEdgekit,
+    end: JobEnd,
+    disturbed: tuple[str, ...],
+) -> Latency:
     """Return the run under the engine's name here, saying where and by what it was timed."""
     notes = [f"timed on {link.address} by its Edgekit {found.version}", _COVERS]
     if end.found:
@@ -176,5 +188,6 @@ def _at_home(run: Latency, path: Path, link: Link, found: TheirEdgekit, end: Job
         run,
         engine=str(path),
         conditions={**run.conditions, **said},
+        unstable=(*disturbed, *run.unstable),
         notes=(*notes, *run.notes),
     )

@@ -21,6 +21,7 @@ from toolkit.progress import Progress, ProgressCallback
 from toolkit.remote.connection import Connection, ask
 from toolkit.remote.link import Link
 from toolkit.remote.machine import conditions_of, open_machine
+from toolkit.remote.neighbours import disturbances, is_another_running
 from toolkit.remote.preflight import Device, inspect_device
 from toolkit.remote.store import keep_there
 from toolkit.remote.timing import WARMUP_MS, TimedRun, sensors_of, time_once, timing_flags
@@ -66,29 +67,38 @@ def measure_with_trtexec(
     engines: Sequence[Engine],
     options: TimingOptions,
     *,
+    run: str,
     why: str,
     progress: ProgressCallback,
     root: str,
 ) -> tuple[Latency, ...]:
     """Return the latency of each TensorRT engine; `why` it was not Edgekit is noted.
 
-    Of `options`, threads and warm-up mean nothing to trtexec. Raises RemoteError for the device,
+    `run` is its id, which names its folder there. Of `options`, threads and warm-up mean nothing to
+    trtexec: where they were given, the notes say so. Raises RemoteError for the device,
     ForeignEngineError for an engine of another GPU.
     """
     device = link.step(lambda there: inspect_device(there, root=root))
     progress(Progress("inspect", 1, 1, device.summary()))
-    folder = f"{device.folder}/runs/{uuid4().hex[:16]}"
+    folder = f"{device.folder}/runs/{run}"
     try:
         with signals_to(signal.default_int_handler):
-            timed = [_send(link, device, each, folder, options.batch, progress) for each in engines]
+            sent = _send(link, device, engines, run, progress)
+            another = is_another_running(link, folder)
+            timed = [_probe(link, device, *each, folder, options.batch) for each in sent]
             block, before, after = _take_turns(link, device, timed, folder, options, progress, root)
     except KeyboardInterrupt:
         progress(Progress("stop", 0, 1, "ending trtexec on the device"))
         link.step(lambda there: there.run(_STOP.format(folder=quote(folder))))
         raise
     link.step(lambda there: there.run(f"rm -rf {quote(folder)}"))
-    run = uuid4().hex[:16]
-    found = [_latency(each, link, device, run, block, before, after, [why]) for each in timed]
+    another = another or is_another_running(link, folder)
+    interleaved, notes = uuid4().hex[:16], (why, *_unread(options))
+    found = [
+        _latency(each, link, device, interleaved, block, before, after, notes) for each in timed
+    ]
+    disturbed = disturbances(link, another=another)
+    found = [replace(one, unstable=(*disturbed, *one.unstable)) for one in found]
     if not options.layers:
         return tuple(found)
     pairs = zip(found, timed, strict=True)
@@ -116,31 +126,45 @@ def _take_turns(
     return block, before, link.step(lambda there: _conditions(there, device, root))
 
 
+def _unread(options: TimingOptions) -> tuple[str, ...]:
+    """Return a note on options that were given and that trtexec has not."""
+    words = options.words(changed_only=True, only=("threads", "warmup"))
+    given = " and ".join(map(" ".join, zip(words[::2], words[1::2], strict=True)))
+    does = f"it warms up for {WARMUP_MS} ms, and a GPU engine has no CPU threads"
+    return (f"trtexec did not read {given}: {does}",) if given else ()
+
+
 def _send(
     link: Link,
     device: Device,
-    engine: Engine,
-    folder: str,
-    batch: int,
+    engines: Sequence[Engine],
+    run: str,
     progress: ProgressCallback,
-) -> _Timed:
-    """Bring the engine to the device and run it for the first time, layer by layer."""
-    manifest = engine.manifest
-    if device.target.sm not in manifest.sms:
-        raise ForeignEngineError(
-            f"{engine.path.name} was built for {manifest.target}; {link.address} is "
-            f"{device.target.name} (SM {device.target.sm_text}): it cannot load there.",
-            next_command=f"edgekit build MODEL.onnx --target {device.target.id} "
-            f"--host {link.address}",
-        )
-    remote = keep_there(
+) -> list[tuple[Engine, str]]:
+    """Bring the engines to the device; return each with where it has it."""
+    for engine in engines:
+        if device.target.sm not in engine.manifest.sms:
+            raise ForeignEngineError(
+                f"{engine.path.name} was built for {engine.manifest.target}; {link.address} is "
+                f"{device.target.name} (SM {device.target.sm_text}): it cannot load there.",
+                next_command=f"edgekit build MODEL.onnx --target {device.target.id} "
+                f"--host {link.address}",
+            )
+    places = keep_there(
         link,
-        engine.path,
-        manifest.engine_digest,
+        [(engine.path, engine.manifest.engine_digest) for engine in engines],
+        run=run,
         folder=device.folder,
         free_mib=device.disk_free_mib,
         progress=progress,
     )
+    return list(zip(engines, places, strict=True))
+
+
+def _probe(
+    link: Link, device: Device, engine: Engine, remote: str, folder: str, batch: int
+) -> _Timed:
+    """Run an engine for the first time, layer by layer."""
     count = engine.contract.input_shape[0] or batch or 1
     flags = [
         *timing_flags(device, engine, batch=count, graph=False),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, fields
 
 __all__ = ["TimingOptions"]
@@ -20,12 +21,15 @@ class TimingOptions:
     layers: bool = False
     energy: bool = False
 
-    def words(self, *, changed_only: bool = False) -> tuple[str, ...]:
-        """Return them as options of `edgekit measure`; `changed_only`: without the defaults."""
+    def words(self, *, changed_only: bool = False, only: Collection[str] = ()) -> tuple[str, ...]:
+        """Return them as options of `edgekit measure`, each of `only` where that is given.
+
+        `changed_only`: without the defaults.
+        """
         words: list[str] = []
         for each in fields(self):
             value = getattr(self, each.name)
-            if changed_only and value == each.default:
+            if (changed_only and value == each.default) or (only and each.name not in only):
                 continue
             if isinstance(value, bool):
                 words += [f"--{each.name}"] if value else []

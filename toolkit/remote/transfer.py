@@ -19,16 +19,23 @@ _TELL_EVERY = 1 << 20
 
 
 def put(
-    connection: Connection, local: Path, remote: str, *, progress: ProgressCallback = silent
+    connection: Connection,
+    local: Path,
+    remote: str,
+    *,
+    part: str = "",
+    progress: ProgressCallback = silent,
 ) -> None:
     """Copy `local` to `remote`, whose folder exists; go on where an earlier copy was cut off.
 
-    Raises RemoteError when the device refuses or its disk is full, ConnectionError when cut.
+    `part` is the file there that holds it meanwhile, by default `remote` with an ending; two copies
+    at once need two. Raises RemoteError when the device refuses or its disk is full,
+    ConnectionError when cut.
     """
     digest = digest_of_file(local)
     if remote_digest(connection, remote) == digest:
         return
-    part = f"{remote}.part"
+    part = part or f"{remote}.part"
     size = local.stat().st_size
     start = _already_there(connection, local, part)
     progress(Progress("push", start, size, local.name))

@@ -6,16 +6,20 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
+from calibration.methods import METHODS
+from calibration.table import CalibrationTable
 from toolkit.report.run_files import BuiltEngine, RunFiles
+from toolkit.training.qat.origin import QAT, origin_of
 
 __all__ = ["commands_from_runs"]
 
 
 def commands_from_runs(runs: RunFiles) -> tuple[str, ...]:
-    """Return calibrate, build, measure, score, compare and live, in that order.
+    """Return calibrate or train --qat, build, measure, score, compare and live, in that order.
 
     What no file records is written in capitals: the folder of calibration images, the model where
-    its name cannot be told from that of what was made of it.
+    its name cannot be told from that of what was made of it. Of a fine-tuning, options that no
+    table holds (its learning rate, for one) are left at their defaults.
     """
     lines = [
         *_calibrations(runs),
@@ -30,13 +34,36 @@ def commands_from_runs(runs: RunFiles) -> tuple[str, ...]:
 def _calibrations(runs: RunFiles) -> Iterator[str]:
     for path, table in runs.tables:
         stem = path.name.removesuffix(".json").removesuffix(".calibration")
-        data = "--random-data" if table.uncalibrated else "--images TRAINING_IMAGES"
-        yield _line(
-            *("edgekit", "calibrate", "MODEL.onnx", *data.split(), "--samples", table.samples),
-            *("--method", table.method, "--effort", table.effort, "--seed", table.seed),
-            *_target(table.scheme),
-            *("--out", f"{stem}.int8.onnx"),
-        )
+        yield _line("edgekit", *_how_it_was_made(table, stem))
+
+
+def _how_it_was_made(table: CalibrationTable, stem: str) -> tuple[object, ...]:
+    """Return the command for ranges that were chosen, learned or taken over from a file."""
+    shifts = ("--explicit-shifts",) if table.explicit_shifts else ()
+    rest = (*_target(table.scheme), *shifts, "--out", f"{stem}.int8.onnx")
+    if table.method == QAT:
+        return ("train", "DATA", "--qat", "MODEL.pt", *_learned(table), *rest)
+    if table.method.endswith(".onnx"):  # the Q/DQ model whose ranges a DLA got
+        images = ("--images", "TRAINING_IMAGES")
+        dla = ("--target", "TARGET", "--dla", "--out", f"{stem}.onnx")
+        return ("calibrate", table.method, *images, *dla)
+    if table.method not in ("auto", *METHODS):  # the name of TensorRT's cache
+        return ("calibrate", "MODEL.onnx", "--from-cache", table.method, *rest)
+    data = ("--random-data",) if table.uncalibrated else ("--images", "TRAINING_IMAGES")
+    return (
+        *("calibrate", "MODEL.onnx", *data, "--samples", table.samples),
+        *("--method", table.method, "--effort", table.effort, "--seed", table.seed),
+        *rest,
+    )
+
+
+def _learned(table: CalibrationTable) -> tuple[object, ...]:
+    origin = origin_of(table)
+    epochs, method = (origin.epochs, origin.method) if origin else ("EPOCHS", "METHOD")
+    return (
+        *("--epochs", epochs, "--samples", table.samples),
+        *("--method", method, "--effort", table.effort, "--seed", table.seed),
+    )
 
 
 def _target(scheme: str) -> tuple[str, ...]:

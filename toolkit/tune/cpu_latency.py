@@ -5,7 +5,11 @@ Both build real engines in a folder of their own, which is gone afterwards.
 
 from __future__ import annotations
 
+import re
 import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import toolkit
@@ -13,8 +17,8 @@ from calibration.emit import Quantized
 from targets.cpu import read_cpu
 from targets.machine import Machine
 from toolkit.artifacts import OnnxModel
-from toolkit.build import build
-from toolkit.errors import BuildError
+from toolkit.build import build, engine_path
+from toolkit.errors import EdgekitError
 from toolkit.int8_model import write_int8_model
 from toolkit.latency import Latency
 from toolkit.measure import measure
@@ -56,13 +60,14 @@ def times_on_this_cpu(
         known = journal.find(*key)
         if known is not None:
             return _checked(known, journal)
-        found = _timed(flat.path, rounded.path, threads, progress, layers=True)
+        names = {flat.path: f"{source.path}", rounded.path: f"{source.path} in INT8"}
+        found = _timed(names, source, threads, progress, layers=True)
     times = layer_times(
         *found,
         network.graph,
         network.placement.int8_nodes,
         source=f"measured here, {cpu.model or cpu.arch}, {_words(threads)}, {VERSION}",
-        measure_again=f"edgekit tune {quoted(source.path)} --images DIR",
+        measure_again=_again(source),
         notes=[note for run in found for note in run.unstable],
     )
     journal.record(times.to_dict(), *key)
@@ -85,26 +90,57 @@ def measured_in_turns(
         folder = Path(name)
         tuned = write_int8_model(result, source, folder / "tuned.int8.onnx")
         plain = write_int8_model(int8, source, folder / "plain.int8.onnx")
-        return _timed(tuned.path, plain.path, threads, progress, layers=False)
+        names = {tuned.path: f"the tuned {source.path}", plain.path: f"{source.path} in INT8"}
+        return _timed(names, source, threads, progress, layers=False)
 
 
 def _timed(
-    first: Path, second: Path, threads: int, progress: ProgressCallback, *, layers: bool
+    names: Mapping[Path, str],
+    source: OnnxModel,
+    threads: int,
+    progress: ProgressCallback,
+    *,
+    layers: bool,
 ) -> tuple[Latency, Latency]:
+    """Return the runs of two models in temporary files, which go by their `names` afterwards."""
+    engines = {engine_path(path, "cpu"): name for path, name in names.items()}
+    with _told_of({**names, **engines}, source):
+        for path in names:
+            build(path, target="cpu", progress=progress)
+        runs = measure(
+            list(engines),
+            threads=threads,
+            samples=_SAMPLES,
+            seconds=_SECONDS,
+            layers=layers,
+            progress=progress,
+        )
+    first, second = runs
+    one, other = names.values()
+    return replace(first, engine=one), replace(second, engine=other)
+
+
+@contextmanager
+def _told_of(names: Mapping[Path, str], source: OnnxModel) -> Iterator[None]:
+    """Let errors speak of the user's model: the files they are about, in one folder, will be gone.
+
+    In one pass, for the user's model may be called like one of them.
+    """
+    known = {text: name for path, name in names.items() for text in (str(path), path.name)}
+    either = "|".join(map(re.escape, sorted(known, key=len, reverse=True)))
+    file = re.compile(rf"(?<![\w./-])({either})")
+    folder = str(next(iter(names)).parent)
     try:
-        engines = [build(path, target="cpu", progress=progress).path for path in (first, second)]
-    except BuildError as error:  # the folder it names will be gone
-        said = str(error).replace(f"{first.parent}/", "")
-        raise BuildError(said, next_command=error.next_command) from error
-    runs = measure(
-        engines,
-        threads=threads,
-        samples=_SAMPLES,
-        seconds=_SECONDS,
-        layers=layers,
-        progress=progress,
-    )
-    return runs[0], runs[1]
+        yield
+    except EdgekitError as error:
+        said = file.sub(lambda match: known[match[1]], error.message)
+        command = _again(source) if file.search(error.next_command) else error.next_command
+        said, command = (text.replace(folder, tempfile.gettempdir()) for text in (said, command))
+        raise type(error)(said, next_command=command) from error
+
+
+def _again(source: OnnxModel) -> str:
+    return f"edgekit tune {quoted(source.path)} --images DIR --target cpu --max-latency MS"
 
 
 def _words(threads: int) -> str:

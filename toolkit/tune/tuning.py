@@ -1,54 +1,51 @@
-"""`edgekit tune`: a float model, labelled images and a budget in, the fewest float layers out."""
+"""`edgekit tune`: a float model, labelled images and a budget in, the fewest float layers out.
+
+Layers are ranked by the error of the logits that each makes alone. A third of the images steers the
+search; the other two thirds judge its result, once. With a latency budget, layers are ordered by
+error removed per millisecond instead, and only candidates within it are searched: for the CPU of
+this machine layers are timed here and the result is measured, in turns with plain INT8; for a GPU
+the times come from records, and the latency of the result stays a prediction.
+"""
 
 from __future__ import annotations
 
-import functools
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from calibration.emit import Quantized
 from calibration.graph import Graph, prepare
-from calibration.keep_float import layer_errors
 from calibration.placement import place
-from calibration.quantize import quantize
 from calibration.schemes import SCHEMES, Scheme
 from targets import get
 from targets.support import decide
 from toolkit.artifacts import OnnxModel
 from toolkit.atomic import check_writable, write_text
-from toolkit.datasets.folder import batches
 from toolkit.errors import InputError
 from toolkit.golden import make_golden, write_golden
 from toolkit.int8_model import write_int8_model
 from toolkit.onnx_model.file import open_model, read_onnx
-from toolkit.progress import Progress, ProgressCallback, silent
+from toolkit.progress import ProgressCallback, silent
 from toolkit.record_file import write_record
 from toolkit.shell import quoted
-from toolkit.tune.candidate_search import search_candidates
+from toolkit.tune.candidate_search import Found, search_candidates
 from toolkit.tune.candidates import in_final_precision
 from toolkit.tune.cpu_latency import measured_in_turns, times_on_this_cpu
-from toolkit.tune.evaluate import Evaluator, paired
-from toolkit.tune.journal import open_journal
+from toolkit.tune.evaluate import paired
 from toolkit.tune.latency_budget import check_latency_options, search_within
 from toolkit.tune.layer_times import LayerTimes
 from toolkit.tune.page import html_from_tuned
 from toolkit.tune.recorded_times import recorded_times
 from toolkit.tune.result import Tuned, curve_path, journal_path, page_path
 from toolkit.tune.search import Budget
-from toolkit.tune.split import Split, split_images
+from toolkit.tune.setting import Setting, open_setting
+from toolkit.tune.split import Split
 from toolkit.tune.tuned_latency import TunedLatency
 
 __all__ = ["tune"]
 
 _KIND = "edgekit tuning"
 _VERSION = 1
-_BATCH = 8
-_RANKING_IMAGES = 16
-"""Calibration images, without labels, that layers are ranked on."""
 
 
 def tune(
@@ -73,15 +70,10 @@ def tune(
     """Quantize `model`, keep the fewest layers in float that hold the budget, and write it.
 
     `max_drop` is in percentage points of top-1 against the float model on `images`; the drop is
-    held to it by a one-sided bound at `confidence`. Layers are ranked by the error of the logits
-    that each makes alone. A third of the images steers the search; the other two thirds judge its
-    result, once. Calibration takes images of `calibration_images`, or a quarter of `images`.
-
-    With `max_latency`, p50 of one inference in milliseconds, layers are ordered by error removed
-    per millisecond instead, and only candidates within it are searched. For the CPU of this machine
-    layers are timed here and the result is measured, in turns with plain INT8. For a GPU `times`
-    are latency records with the kernels of a float and an INT8 engine on that device, and the
-    latency of the result stays a prediction. Where both budgets cannot be met, latency wins.
+    held to it by a one-sided bound at `confidence`. Calibration takes images of
+    `calibration_images`, or a quarter of `images`. `max_latency` is p50 of one inference in
+    milliseconds; for a GPU it takes `times`, latency records with the kernels of a float and an
+    INT8 engine on that device. Where both budgets cannot be met, latency wins.
 
     The best candidate is written even if the budget is not met. Every evaluation is kept in a
     journal beside it: the same call after an interruption goes on where it stopped. Raises
@@ -94,62 +86,95 @@ def tune(
     out = out or model.with_name(f"{model.name.removesuffix('.onnx')}.tuned.int8.onnx")
     check_writable(out)
     source, scheme = open_model(model), _scheme(target)
-    recorded = _recorded(source, scheme, target, times)
-    split = split_images(
-        images,
-        source.contract,
+    recorded = _recorded(source, scheme, target, times)  # refused before anything is calibrated
+    setting = open_setting(
+        source,
+        scheme,
+        images=images,
         calibration_images=calibration_images,
         samples=samples,
         limit=limit,
+        method=method,
+        effort=effort,
         seed=seed,
+        threads=threads,
+        journal=journal_path(out),
         progress=progress,
     )
-    journal = open_journal(journal_path(out))
-    made = _calibrated(source, split, scheme, method, effort, seed, progress)
-    sample = _first_inputs(source, split)
-    evaluator = Evaluator(journal, threads=threads, progress=progress)
-    ranking = functools.cache(lambda: _ranking(made, sample, evaluator, progress))
-    budget = Budget(max_drop / 100.0, confidence=confidence, judges=len(split.judge.images))
-    search = functools.partial(
-        search_candidates, source, made, ranking, split.search, evaluator, budget
+    budget = Budget(max_drop / 100.0, confidence=confidence, judges=len(setting.split.judge.images))
+    found, latency = _searched(setting, budget, max_latency, recorded)
+    tuned = _judged(setting, budget, found, latency, out, max_drop=max_drop, started=started)
+    write_text(page_path(out), html_from_tuned(tuned))
+    write_record(curve_path(out), tuned.to_dict(), kind=_KIND, version=_VERSION)
+    return tuned
+
+
+def _searched(
+    setting: Setting, budget: Budget, max_latency: float | None, recorded: LayerTimes | None
+) -> tuple[Found, TunedLatency | None]:
+    """Return the best candidate, and what is known of its latency where that has a budget.
+
+    `recorded` are layer times from elsewhere; without them layers are timed here.
+    """
+    source, made, threads = setting.source, setting.made, setting.threads
+    search = partial(
+        search_candidates,
+        source,
+        made,
+        lambda: setting.ranking,
+        setting.split.search,
+        setting.evaluator,
+        budget,
     )
-    latency: TunedLatency | None = None
     if max_latency is None:
-        found = search()
-    elif recorded is not None:
-        found, latency = search_within(max_latency, recorded, ranking(), search=search)
-    else:
-        here = times_on_this_cpu(source, made, journal, threads=threads, progress=progress)
-        run = functools.partial(
-            measured_in_turns, int8=made, source=source, threads=threads, progress=progress
-        )
-        found, latency = search_within(max_latency, here, ranking(), search=search, measured=run)
-    final, notes = in_final_precision(found.made, sample)
+        return search(), None
+    if recorded is not None:
+        return search_within(max_latency, recorded, setting.ranking, search=search)
+    here = times_on_this_cpu(
+        source, made, setting.journal, threads=threads, progress=setting.progress
+    )
+    run = partial(
+        measured_in_turns, int8=made, source=source, threads=threads, progress=setting.progress
+    )
+    return search_within(max_latency, here, setting.ranking, search=search, measured=run)
+
+
+def _judged(
+    setting: Setting,
+    budget: Budget,
+    found: Found,
+    latency: TunedLatency | None,
+    out: Path,
+    *,
+    max_drop: float,
+    started: float,
+) -> Tuned:
+    """Write what was found and return it with the verdict of the images that nobody saw."""
+    source, split, evaluator = setting.source, setting.split, setting.evaluator
+    final, notes = in_final_precision(found.made, setting.sample)
     written = write_int8_model(final, source, out)
     write_golden(make_golden(written, float_model=source), out)
     judged = paired(
         evaluator.right(source.path, split.judge, step="judge: float model"),
         evaluator.right(out, split.judge, step="judge: tuned model"),
     )
-    tuned = Tuned(
+    was_ranked = latency is not None or len(found.curve) > 1
+    return Tuned(
         model=written,
         max_drop=max_drop,
-        confidence=confidence,
+        confidence=budget.confidence,
         judged=judged,
-        layers=made.quantized,
+        layers=setting.made.quantized,
         kept=found.kept,
-        ranking=tuple(ranking().items()) if latency or len(found.curve) > 1 else (),
+        ranking=tuple(setting.ranking.items()) if was_ranked else (),
         curve=found.curve,
         fits_search=found.fits,
         images_run=evaluator.images_run,
         images_recalled=evaluator.images_recalled,
         seconds=time.monotonic() - started,
-        notes=(*split.notes, *_notes(budget, split, latency), *made.notes, *notes),
+        notes=(*split.notes, *_notes(budget, split, latency), *setting.made.notes, *notes),
         latency=latency,
     )
-    write_text(page_path(out), html_from_tuned(tuned))
-    write_record(curve_path(out), tuned.to_dict(), kind=_KIND, version=_VERSION)
-    return tuned
 
 
 def _check(model: Path, max_drop: float, confidence: float) -> None:
@@ -170,57 +195,10 @@ def _scheme(target: str) -> Scheme:
     return SCHEMES[decide(get(target), precision="int8").scheme if target else "tensorrt"]
 
 
-def _calibrated(
-    source: OnnxModel,
-    split: Split,
-    scheme: Scheme,
-    method: str,
-    effort: str,
-    seed: int,
-    progress: ProgressCallback,
-) -> Quantized:
-    def data() -> Iterable[NDArray[np.float32]]:
-        preprocess = source.contract.preprocess
-        return (x for x, _ in batches(split.calibration, preprocess, batch_size=_BATCH))
-
-    return quantize(
-        read_onnx(source.path),
-        data,
-        scheme=scheme,
-        method=method,
-        effort=effort,
-        seed=seed,
-        model_digest=source.digest,
-        images=split.calibration_digests,
-        progress=lambda step, done, total: progress(Progress(step, done, total)),
-    )
-
-
-def _first_inputs(source: OnnxModel, split: Split) -> NDArray[np.float32]:
-    first = split.calibration[:_RANKING_IMAGES]
-    preprocess = source.contract.preprocess
-    return np.concatenate([x for x, _ in batches(first, preprocess, batch_size=_BATCH)])
-
-
-def _ranking(
-    made: Quantized, sample: NDArray[np.float32], evaluator: Evaluator, progress: ProgressCallback
-) -> dict[str, float]:
-    """Return every INT8 layer with its error, the largest first."""
-    layers = made.recipe.network.placement.int8_nodes
-    step = "rank layers"
-
-    def errors() -> dict[str, float]:
-        return layer_errors(
-            made.recipe, sample, progress=lambda done, total: progress(Progress(step, done, total))
-        )
-
-    return evaluator.ranking(errors, made.table.digest, layers=layers, images=len(sample))
-
-
 def _recorded(
     source: OnnxModel, scheme: Scheme, target: str, records: Sequence[Path]
 ) -> LayerTimes | None:
-    """Return the layer times in `records`, before any calibration; None for no records."""
+    """Return the layer times in `records`; None for no records."""
     if not records:
         return None
     ready = prepare(read_onnx(source.path))

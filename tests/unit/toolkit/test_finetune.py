@@ -9,10 +9,13 @@ from typer.testing import CliRunner
 
 pytest.importorskip("torch", reason="needs pip install 'edgekit[train]'")
 
-from toolkit.artifacts import Checkpoint
+from calibration.errors import CalibrationError
+from calibration.table import table_from_json
+from toolkit.artifacts import Checkpoint, digest_of_file
 from toolkit.cli.app import app
 from toolkit.datasets.signs import make_signs
 from toolkit.errors import InputError, LabelsError
+from toolkit.export import export
 from toolkit.finetune import finetune
 from toolkit.onnx_model.file import open_model
 from toolkit.train import train
@@ -76,11 +79,76 @@ def test_a_float_model_of_another_network_is_not_replaced(
         finetune(signs, start=checkpoint.path, out=tmp_path / "m.int8.onnx", **_FAST)
 
 
-@pytest.mark.parametrize("option", ["--target=cpu", "--samples=8", "--method=mse"])
+def test_an_export_that_is_there_is_used_with_what_it_was_exported_with(
+    signs: Path, tmp_path: Path
+) -> None:
+    start = train(signs, out=tmp_path / "m.pt", arch="signs-cnn", epochs=1, threads=1).path
+    mine = export(start, out=tmp_path / "m.onnx", opset=17, cam=True).model
+    options = TrainingOptions(epochs=1, threads=1)
+    made = finetune(signs, start=start, options=options, **_FAST)
+    assert made.float_model == mine.path
+    assert digest_of_file(mine.path) == mine.digest == made.model.contract.parent
+    assert made.model.contract.activation_map
+
+
+@pytest.mark.parametrize(
+    ("exported", "words"),
+    [
+        ({"precision": "fp16"}, "is an fp16 model; fine-tuning needs a float32 one"),
+        ({"batch": 2}, "takes batches of 2 only; fine-tuning needs an open batch"),
+    ],
+    ids=["fp16", "fixed batch"],
+)
+def test_an_export_that_cannot_be_fine_tuned_is_refused_and_kept(
+    signs: Path, checkpoint: Checkpoint, tmp_path: Path, exported: dict[str, Any], words: str
+) -> None:
+    mine = export(checkpoint.path, out=tmp_path / "m.onnx", **exported).model
+    for start in (checkpoint.path, mine.path):
+        with pytest.raises(InputError, match=rf"m\.onnx {words}"):
+            finetune(signs, start=start, out=tmp_path / "m.int8.onnx", **_FAST)
+    assert list(tmp_path.iterdir()) == [mine.path]
+    assert digest_of_file(mine.path) == mine.digest
+
+
+def test_an_export_that_the_target_cannot_read_is_refused_and_kept(
+    signs: Path, checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    mine = export(checkpoint.path, out=tmp_path / "m.onnx", opset=20).model
+    out, target = tmp_path / "m.int8.onnx", "jetson-xavier-nx-8gb"
+    with pytest.raises(CalibrationError, match="opset 20"):
+        finetune(signs, start=checkpoint.path, out=out, target=target, **_FAST)
+    assert digest_of_file(mine.path) == mine.digest
+
+
+@pytest.mark.parametrize(
+    "option", ["--target=cpu", "--samples=8", "--method=mse", "--explicit-shifts"]
+)
 def test_options_of_fine_tuning_are_refused_without_it(signs: Path, option: str) -> None:
     run = CliRunner().invoke(app, ["train", str(signs), option])
     assert run.exit_code == 1
-    assert "--qat" in run.output
+    assert f"{option.partition('=')[0]} is read with --qat alone" in run.output
+
+
+def test_explicit_shifts_are_refused_where_zero_points_do_the_same(
+    signs: Path, checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    out = tmp_path / "m.int8.onnx"
+    arguments = ["train", str(signs), "--qat", str(checkpoint.path), "--target", "cpu"]
+    run = CliRunner().invoke(app, [*arguments, "--explicit-shifts", "--out", str(out)])
+    assert run.exit_code == 1
+    assert "has zero-points" in run.output
+    assert not list(tmp_path.iterdir())  # before the float model is exported
+
+
+def test_shifts_that_were_asked_for_reach_the_table(
+    signs: Path, checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    out = tmp_path / "m.int8.onnx"
+    options = TrainingOptions(epochs=1, threads=1)
+    made = finetune(
+        signs, start=checkpoint.path, out=out, options=options, explicit_shifts=True, **_FAST
+    )
+    assert table_from_json(made.table.read_text(encoding="utf-8"), where="t").explicit_shifts
 
 
 def test_the_result_never_replaces_what_it_starts_from(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from toolkit.training.loop import Task, train_epochs
 from toolkit.training.options import TrainingOptions
 from toolkit.training.pictures import Pictures
 from toolkit.training.qat.network import FLOAT, GraphNetwork, Rounding
+from toolkit.training.qat.origin import QAT, Origin
 from toolkit.training.resume import Keeper, recipe_of
 from toolkit.training.workers import lone_worker
 
@@ -98,7 +99,7 @@ def recipe_from_network(trained: GraphNetwork, recipe: Recipe, *, notes: tuple[s
         network=network,
         ranges=trained.trained_ranges(),
         gains={},
-        blank=replace(recipe.blank, method="qat"),
+        blank=replace(recipe.blank, method=QAT),
         notes=(*notes, *recipe.notes),
     )
 
@@ -139,8 +140,8 @@ def learn(
     if best.val_top1 < before.top1 or best.val_loss >= before.loss:
         return Learned(start, False, top1_float, before.top1, before.top1, epochs)
     count, calibrated = len(epochs), start.table
-    note = f"fine-tuned for {count} epochs from {calibrated.method} ranges ({calibrated.effort})"
-    result = emit(recipe_from_network(network.cpu(), start.recipe, notes=(note,)))
+    origin = Origin(count, calibrated.method, calibrated.effort)
+    result = emit(recipe_from_network(network.cpu(), start.recipe, notes=(origin.note(),)))
     return Learned(result, True, top1_float, before.top1, best.val_top1, epochs)
 
 

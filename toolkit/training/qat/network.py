@@ -34,6 +34,7 @@ from calibration.rounding import Grid, largest_integer
 from calibration.table import Range
 from toolkit.errors import ModelError
 from toolkit.training.qat.operators import OPERATORS, Call
+from toolkit.training.qat.origin import QAT
 
 __all__ = ["FLOAT", "GraphNetwork", "Rounding", "unit_of"]
 
@@ -129,7 +130,7 @@ class GraphNetwork(nn.Module):
             # A symmetric range has 127 steps on either side; its code -128 is one beyond.
             lowest = -codes.max if grid.dtype is np.int8 else -grid.zero_point
             high = (codes.max - grid.zero_point) * step
-            found[group] = Range(lowest * step, high, "qat")
+            found[group] = Range(lowest * step, high, QAT)
         return {pair.tensor: found[pair.group] for pair in self._placement.pairs}
 
     def _run(self, node: onnx.NodeProto, inputs: list[Tensor | None]) -> dict[str, Tensor]:

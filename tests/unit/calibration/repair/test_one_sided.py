@@ -122,6 +122,19 @@ def test_a_layer_kept_in_float_leaves_the_other_shifts() -> None:
     assert [n.input[0] for n in graph.nodes if n.op_type == "Sub"] == ["silu_b_out"]
 
 
+@pytest.mark.parametrize("explicit", [False, True])
+def test_the_table_tells_whether_shifts_were_asked_for(explicit: bool) -> None:
+    made = quantize(
+        _network(),
+        lambda: [_images(8)],
+        scheme=TENSORRT,
+        method="minmax",
+        model_digest="m",
+        explicit_shifts=explicit,
+    )
+    assert made.table.explicit_shifts is explicit
+
+
 @pytest.mark.parametrize("name", ["onnxruntime-x86", "onnxruntime-arm64"])
 def test_a_runtime_with_zero_points_needs_no_shift(name: str) -> None:
     with pytest.raises(CalibrationError, match="has zero-points"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import threading
@@ -19,6 +20,7 @@ from tests.doubles.ssh_device import SshDevice
 from tests.unit.toolkit.onnx_graphs import classifier, contract
 from toolkit.artifacts import Engine, manifest_path
 from toolkit.build import build
+from toolkit.cli.remote_run import measure_there
 from toolkit.errors import EdgekitError, InputError, RemoteError
 from toolkit.latency import Latency, ratio_between, read_latency, write_latency
 from toolkit.onnx_model.file import write_onnx
@@ -59,6 +61,10 @@ def refused(device: SshDevice, *engines: Path, **options: Any) -> EdgekitError:
 def left_there(device: SshDevice) -> list[Path]:
     runs = device.home / ".cache" / "edgekit" / "runs"
     return list(runs.iterdir()) if runs.exists() else []
+
+
+def started_there(device: SshDevice) -> bool:
+    return any((folder / "pid").exists() for folder in left_there(device))
 
 
 def for_tensorrt(device: SshDevice, model: Path) -> Engine:
@@ -118,24 +124,85 @@ def test_a_connection_cut_meanwhile_leaves_one_measurement_that_went_on(
     assert not left_there(device)
 
 
-def test_a_measurement_that_was_given_up_is_found_by_the_same_command(
+def test_a_measurement_that_was_given_up_is_found_by_its_id(
     device: SshDevice, engine: Path
 ) -> None:
     device.has_edgekit()
     options: dict[str, Any] = {"samples": 1_000_000, "seconds": 3.0}
-
-    def vanish(progress: Progress) -> None:
-        if progress.step == "measure":
-            device.stop()
-
-    gone = refused(device, engine, progress=vanish, pauses_s=(0.05,), **options)
-    assert "goes on and is found when this command is repeated" in gone.message
+    gone = refused(device, engine, progress=vanishing(device), pauses_s=(0.05,), **options)
+    assert "goes on and is found by the next command" in gone.message
     assert f"--port {device.port} --identity" in gone.next_command
-    assert gone.next_command.endswith(" --threads 1 --samples 1000000 --seconds 3.0")
+    words, _, resume = gone.next_command.rpartition(" --resume ")
+    assert words.endswith(" --threads 1 --samples 1000000 --seconds 3.0")
     device.start()
-    (run,) = measured(device, engine, **options)
-    assert any("found running there" in n or "found finished there" in n for n in run.notes)
+    (run,) = measured(device, engine, resume=resume, **options)
+    assert was_found(run)
     assert not left_there(device)
+
+
+def test_an_id_with_another_question_finds_nothing(device: SshDevice, engine: Path) -> None:
+    device.has_edgekit()
+    long: dict[str, Any] = {"samples": 1_000_000, "seconds": 3.0}
+    gone = refused(device, engine, progress=vanishing(device), pauses_s=(0.05,), **long)
+    resume = gone.next_command.rpartition(" ")[2]
+    device.start()
+    (run,) = measured(device, engine, resume=resume, samples=30)
+    assert not was_found(run)
+    assert len(run.samples_ms) == 30
+
+
+@pytest.mark.parametrize("resume", ["../../x", "0123456789ABCDEF", "0123"])
+def test_an_id_that_is_none_is_refused(device: SshDevice, engine: Path, resume: str) -> None:
+    error = refused(device, engine, resume=resume)
+    assert isinstance(error, InputError)
+    assert f"{resume!r} is no id of a measurement" in error.message
+    assert "--resume" not in error.next_command
+
+
+def test_the_command_after_a_lost_connection_is_the_whole_command(
+    device: SshDevice, engine: Path, place: Place
+) -> None:
+    device.has_edgekit()
+    record = place.folder / "my record.latency.json"
+    with pytest.raises(RemoteError) as caught:
+        measure_there(
+            [engine],
+            host=str(device.address),
+            port=device.port,
+            identity=device.key,
+            out=record,
+            as_json=True,
+            samples=1_000_000,
+            seconds=3.0,
+            pauses_s=(0.05,),
+            progress=vanishing(device),
+        )
+    device.start()
+    command, *words = shlex.split(caught.value.next_command)
+    said = place.run(*words)
+    assert (command, said.code) == ("edgekit", 0), said
+    (run,) = json.loads(said.out)["runs"]
+    assert read_latency(record)[0].run == run["run"]
+    assert any("found running" in note or "found finished" in note for note in run["notes"])
+
+
+def test_two_equal_commands_at_once_measure_one_each_and_know_of_each_other(
+    device: SshDevice, engine: Path, place: Place
+) -> None:
+    device.has_edgekit()
+    where = ("--host", str(device.address), "--port", str(device.port), "--identity", device.key)
+    words = ("measure", engine, *where, "--samples", "1000000", "--seconds", "6", "--threads", "1")
+    with started(place, *words, "--json") as first:
+        assert eventually(lambda: started_there(device), 60.0)
+        with started(place, *words, "--json") as second:
+            answers = [process.communicate(timeout=120)[0] for process in (first, second)]
+    assert [first.returncode, second.returncode] == [0, 0], answers
+    runs = [json.loads(answer)["runs"][0] for answer in answers]
+    assert runs[0]["run"] != runs[1]["run"]
+    assert not any("found" in note for run in runs for note in run["notes"])
+    assert any("another measurement ran on" in why for run in runs for why in run["unstable"])
+    assert not left_there(device)
+    assert len(list((device.home / ".cache" / "edgekit" / "engines").iterdir())) == 1
 
 
 def test_an_edgekit_that_refuses_is_quoted_and_its_advice_runs_over_there(
@@ -213,6 +280,21 @@ def test_trtexec_times_in_place_of_a_foreign_edgekit_and_says_why(
     )
 
 
+def test_options_that_trtexec_has_not_are_told_where_they_were_given(
+    device: SshDevice, model: Path
+) -> None:
+    built = for_tensorrt(device, model).path
+    (plain,) = measured(device, built, samples=2, threads=0, edgekit="none")
+    assert not any("did not read" in note for note in plain.notes)
+    (run,) = measured(device, built, samples=2, threads=2, warmup=100, edgekit="none")
+    assert run.notes[1] == (
+        "trtexec did not read --threads 2 and --warmup 100: it warms up for 200 ms, and a GPU "
+        "engine has no CPU threads"
+    )
+    (one,) = measured(device, built, samples=2, threads=0, warmup=100, edgekit="none")
+    assert one.notes[1].startswith("trtexec did not read --warmup 100: ")
+
+
 @pytest.mark.parametrize(
     ("answer", "says"),
     [
@@ -278,16 +360,8 @@ def test_ctrl_c_on_the_command_line_ends_the_measurement_there(
     device.has_edgekit()
     where = ("--host", str(device.address), "--port", str(device.port), "--identity", device.key)
     long = ("--samples", "100000000", "--seconds", "600")
-    arguments = [*EDGEKIT, "measure", engine, *where, *long, "--json"]
-    with subprocess.Popen(
-        list(map(str, arguments)),
-        cwd=place.folder,
-        env=place.environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert eventually(lambda: bool(device.running("record.latency.json")), 60.0)
+    with started(place, "measure", engine, *where, *long, "--json") as process:
+        assert eventually(lambda: started_there(device), 60.0)
         time.sleep(1.0)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=30)
@@ -312,19 +386,48 @@ def test_the_command_line_measures_a_cpu_engine_over_ssh(
     assert run["conditions"]["measured_with"] == "edgekit 0.1.0"
     assert "energy" in run or "energy" in run["conditions"]
     assert read_latency(place.folder / "x.latency.json")[0].engine == str(engine)
-    plain = is_refusal(place.run("measure", engine, "--edgekit", "x"))
-    assert "goes with --host" in plain[0]
+    for option in ("--edgekit", "--resume"):
+        plain = is_refusal(place.run("measure", engine, option, "x"))
+        assert f"{option} x is something on another machine: it goes with --host" in plain[0]
     place.refuses("measure", engine, *where, "--edgekit", "no", says="has no Edgekit at no")
 
 
 def test_options_are_told_in_full_there_and_in_short_here() -> None:
     options = TimingOptions(threads=2, layers=True)
     assert options.words(changed_only=True) == ("--threads", "2", "--layers")
+    assert options.words(only=("threads", "warmup")) == ("--threads", "2", "--warmup", "50")
     assert "--seconds 60.0 --warmup 50 --batch 0 --seed 0 --layers" in " ".join(options.words())
+
+
+def vanishing(device: SshDevice) -> Callable[[Progress], None]:
+    """A listener that takes the device away as soon as it measures."""
+
+    def vanish(progress: Progress) -> None:
+        if progress.step == "measure":
+            device.stop()
+
+    return vanish
+
+
+def was_found(run: Latency) -> bool:
+    return any("found running there" in n or "found finished there" in n for n in run.notes)
+
+
+def started(place: Place, *arguments: object) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [str(word) for word in (*EDGEKIT, *arguments)],
+        cwd=place.folder,
+        env=place.environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def eventually(holds: Callable[[], bool], seconds: float = 10.0) -> bool:
     end = time.monotonic() + seconds
-    while not holds() and time.monotonic() < end:
+    while time.monotonic() < end:
+        if holds():  # once is enough: it may be over before it is asked again
+            return True
         threading.Event().wait(0.05)
     return holds()

@@ -27,6 +27,7 @@ from toolkit.latency import write_latency
 from toolkit.report.evidence import report_input_from_files
 from toolkit.report.model import BUILT_ONLY, MEASURED_HERE, SCORED_ONLY, ReportInput
 from toolkit.report.writing import report
+from toolkit.training.qat.origin import QAT, Origin
 
 RIGHT, WRONG = 0, 1
 
@@ -376,6 +377,51 @@ def test_commands_name_no_model_that_the_files_do_not_tell(tmp_path: Path) -> No
         "edgekit calibrate MODEL.onnx --images TRAINING_IMAGES --samples 64 --method auto "
         "--effort fast --seed 3 --target cpu --out mine.fast.int8.onnx"
     ) in commands
+
+
+def _command_of(table: CalibrationTable, folder: Path) -> str:
+    fp32, _ = _two_engines(folder)
+    write_latency(folder / "x.latency.json", [latency_of(fp32)])
+    (folder / "net.calibration.json").write_text(table.to_json(), encoding="utf-8")
+    return next(line for line in _read(folder).commands if "net.int8.onnx" in line)
+
+
+CHOSEN = CalibrationTable("m", "auto", 64, 3, {}, effort="fast", scheme="tensorrt-rtx")
+
+
+def test_a_fine_tuned_model_is_made_again_by_fine_tuning_it(tmp_path: Path) -> None:
+    notes = (Origin(5, "entropy", "fast").note(), "recentred 2 tensors that are never negative")
+    table = replace(CHOSEN, method=QAT, notes=notes)
+    assert _command_of(table, tmp_path) == (
+        "edgekit train DATA --qat MODEL.pt --epochs 5 --samples 64 --method entropy --effort fast "
+        "--seed 3 --target TARGET --out net.int8.onnx"
+    )
+
+
+def test_a_fine_tuning_that_no_note_describes_leaves_gaps_in_its_command(tmp_path: Path) -> None:
+    command = _command_of(replace(CHOSEN, method=QAT), tmp_path)
+    assert "--qat MODEL.pt --epochs EPOCHS --samples 64 --method METHOD " in command
+
+
+@pytest.mark.parametrize("method", ["auto", QAT])
+def test_explicit_shifts_are_part_of_the_command(tmp_path: Path, method: str) -> None:
+    table = replace(CHOSEN, method=method, explicit_shifts=True)
+    assert " --target TARGET --explicit-shifts --out " in _command_of(table, tmp_path)
+
+
+def test_ranges_of_a_file_are_taken_from_it_again(tmp_path: Path) -> None:
+    cache = replace(CHOSEN, method="old.cache", scheme="tensorrt")
+    assert _command_of(cache, tmp_path) == (
+        "edgekit calibrate MODEL.onnx --from-cache old.cache --out net.int8.onnx"
+    )
+
+
+def test_ranges_of_a_model_for_a_dla_are_taken_from_it_again(tmp_path: Path) -> None:
+    table = replace(CHOSEN, method="net.int8.onnx", scheme="tensorrt")
+    assert _command_of(table, tmp_path) == (
+        "edgekit calibrate net.int8.onnx --images TRAINING_IMAGES --target TARGET --dla "
+        "--out net.onnx"
+    )
 
 
 def test_conditions_say_what_is_unknown(tmp_path: Path) -> None:

@@ -43,6 +43,17 @@ def _model() -> onnx.ModelProto:
     )
 
 
+def _silu_model() -> onnx.ModelProto:
+    """Return two convolutions with SiLU, the first read with padding, and a classifier."""
+    net = Net(size=12)
+    x = net.input
+    for name in ("first", "second"):
+        x = net.conv(x, 16, 3, name=name)
+        x = net.add("Mul", x, net.add("Sigmoid", x), name=f"{name}_silu")
+    pooled = net.add("GlobalAveragePool", net.conv(x, 16, 1))
+    return net.model(net.gemm(net.add("Flatten", pooled), 16, 10), opset=17)
+
+
 def _images(n: int, seed: int) -> Any:
     return np.random.default_rng(seed).normal(size=(n, 3, 12, 12)).astype(np.float32)
 
@@ -86,16 +97,21 @@ def test_gradients_flow_straight_through_the_rounding_to_every_weight() -> None:
     assert all(float(each.grad.abs().sum()) > 0.0 for each in learned)
 
 
-def _after_steps(scheme: str) -> tuple[Any, Quantized]:
-    recipe = _calibrated(scheme).recipe
-    network = network_from_recipe(recipe)
+def _learn(network: Any, model: onnx.ModelProto) -> None:
+    """Take a few steps towards the answers of `model`."""
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-2)
-    wanted = torch.from_numpy(run(_model(), _images(16, 1)))
+    wanted = torch.from_numpy(run(model, _images(16, 1)))
     for _ in range(8):
         optimizer.zero_grad()
         error = (network(torch.from_numpy(_images(16, 1))) - wanted).square().mean()
         error.backward()
         optimizer.step()
+
+
+def _after_steps(scheme: str) -> tuple[Any, Quantized]:
+    recipe = _calibrated(scheme).recipe
+    network = network_from_recipe(recipe)
+    _learn(network, _model())
     return network, emit(recipe_from_network(network, recipe, notes=("fine-tuned",)))
 
 
@@ -108,6 +124,30 @@ def test_what_was_learned_is_what_the_written_graph_computes(scheme: str) -> Non
     assert sqnr_db(learned, run(made.model, images)) > _CLOSE_DB
     assert made.table.method == "qat"
     assert made.notes[0] == "fine-tuned"
+
+
+@pytest.mark.parametrize("scheme", ["tensorrt", "tensorrt-rtx"])
+def test_shifts_by_a_sub_are_rounded_in_training_as_in_the_graph(scheme: str) -> None:
+    images, unseen = _images(16, 1), _images(32, 4)
+    start = quantize(
+        _silu_model(),
+        lambda: [images],
+        scheme=SCHEMES[scheme],
+        method="minmax",
+        model_digest="m",
+        explicit_shifts=True,
+    )
+    network = network_from_recipe(start.recipe)
+    assert sqnr_db(run(start.model, unseen), _logits(network, unseen)) > _CLOSE_DB
+    _learn(network, _silu_model())
+    made = emit(recipe_from_network(network, start.recipe, notes=()))
+    subs = [node.input[0] for node in made.model.graph.node if node.op_type == "Sub"]
+    assert subs == [node.input[0] for node in start.model.graph.node if node.op_type == "Sub"]
+    assert len(subs) == 2
+    assert made.table.explicit_shifts
+    learned = _logits(network, unseen)
+    assert sqnr_db(learned, run(start.model, unseen)) < _CLOSE_DB  # it did move
+    assert sqnr_db(learned, run(made.model, unseen)) > _CLOSE_DB
 
 
 def test_rtx_runs_every_layer_in_int8_that_placement_calls_int8_after_training() -> None:
