@@ -23,19 +23,28 @@ from toolkit.training.pictures import open_pictures, open_splits
 __all__ = ["main"]
 
 PIXELS = 64
+_LEARNING_RATE = 2e-3
 _PREPROCESS = Preprocess(
     PIXELS, PIXELS, resize="squash", mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)
 )
 
 
-def train_and_export(arch: str, data: Path, out: Path, *, epochs: int, threads: int) -> float:
+def train_and_export(
+    arch: str,
+    data: Path,
+    out: Path,
+    *,
+    epochs: int,
+    threads: int,
+    learning_rate: float = _LEARNING_RATE,
+) -> float:
     """Write the trained network to `out`; return its top-1 on the validation pictures."""
     folders = open_splits(data)
     train, val = (
         open_pictures(folder, _PREPROCESS, step="read", threads=threads, progress=_show)
         for folder in folders
     )
-    options = TrainingOptions(epochs=epochs, learning_rate=2e-3, threads=threads)
+    options = TrainingOptions(epochs=epochs, learning_rate=learning_rate, threads=threads)
     trained, _ = train_network(
         arch, folders[0].classes, train, val, options=options, progress=_show
     )
@@ -63,6 +72,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--epochs", type=int, required=True)
+    parser.add_argument("--learning-rate", type=float, default=_LEARNING_RATE)
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--plant-bits", type=int, default=0)
     arguments = parser.parse_args()
@@ -75,6 +85,7 @@ def main() -> None:
         float_model,
         epochs=arguments.epochs,
         threads=arguments.threads,
+        learning_rate=arguments.learning_rate,
     )
     report: dict[str, float] = {"top1": top1, "epochs": arguments.epochs}
     if arguments.plant_bits:
