@@ -169,22 +169,23 @@ class _Reservoir:
     def __init__(self, size: int, rng: np.random.Generator) -> None:
         self._size = size
         self._rng = rng
-        self._images: list[NDArray[np.float32]] = []
+        self._images = np.empty((0,), np.float32)
         self._seen = 0
 
     def add(self, batch: NDArray[np.float32]) -> None:
-        room = min(self._size, max(1, _KEPT_BYTES // max(batch[0].nbytes, 1)))
-        for image in batch if self._size else ():
+        if self._size and not self._seen:
+            room = min(self._size, max(1, _KEPT_BYTES // max(batch[0].nbytes, 1)))
+            self._images = np.empty((room, *batch.shape[1:]), np.float32)  # used as it fills
+        room = len(self._images)
+        for image in batch if room else ():
             self._seen += 1
-            if len(self._images) < room:
-                self._images.append(image.copy())
-                continue
-            place = int(self._rng.integers(self._seen))
+            full = self._seen > room
+            place = int(self._rng.integers(self._seen)) if full else self._seen - 1
             if place < room:
-                self._images[place] = image.copy()
+                self._images[place] = image
 
     def images(self) -> NDArray[np.float32]:
-        return np.stack(self._images) if self._images else np.empty((0,), np.float32)
+        return self._images[: self._seen]
 
 
 def _ranges(probes: Sequence[Probe]) -> dict[str, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import onnx
@@ -14,10 +14,11 @@ from calibration.errors import CalibrationError
 from calibration.graph import Graph
 from calibration.rewrites import remove_dead
 
-__all__ = ["RUN_SIZE", "Runner", "batch_limit", "logits_of", "up_to"]
+__all__ = ["RUN_SIZE", "Runner", "batch_limit", "logits_in_runs", "logits_of", "up_to"]
 
-RUN_SIZE = 4
-"""Images in one run: more bring little speed and hold every activation of theirs in memory."""
+RUN_SIZE = 2
+"""Images in one run. The activations of more leave the cache and fill memory: MobileNetV2 as Q/DQ
+took 22 ms of CPU time an image in runs of two, 31 in runs of four; in FP32 10 and 12."""
 
 
 class Runner:
@@ -55,10 +56,17 @@ class Runner:
 
 def logits_of(model: onnx.ModelProto, images: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the first output of `model` for `images` (n, C, H, W), a few at a time."""
+    return np.concatenate(list(logits_in_runs(model, images)))
+
+
+def logits_in_runs(
+    model: onnx.ModelProto, images: NDArray[np.float32]
+) -> Iterator[NDArray[np.float32]]:
+    """Yield the first output of `model` for a few of `images` (n, C, H, W) after the other."""
     graph, runner = Graph(model), Runner(model)
     name, output, size = graph.inputs[0], graph.outputs[0], batch_limit(graph, RUN_SIZE)
-    parts = [images[start : start + size] for start in range(0, len(images), size)]
-    return np.concatenate([runner.run({name: part}, [output])[output] for part in parts])
+    for start in range(0, len(images), size):
+        yield runner.run({name: images[start : start + size]}, [output])[output]
 
 
 def batch_limit(graph: Graph, wanted: int) -> int:

@@ -36,7 +36,6 @@ from calibration.unseen import Candidate, best_unseen
 
 __all__ = ["quantize"]
 
-_CHECK_IMAGES = 32
 _Report = Callable[[str, int, int], None]
 
 
@@ -107,13 +106,13 @@ def quantize(
             progress=lambda done, total: report("choosing ranges", done, total),
         )
         tuned = replace(first, ranges=chosen.ranges, gains=chosen.gains)
-        candidates.append((tuned, chosen.widest))
+        candidates.insert(0, (tuned, chosen.widest))
     return best_unseen(candidates, ready, _unseen(statistics, tries))
 
 
 def _unseen(statistics: Statistics, tries: Effort) -> NDArray[np.float32]:
-    """Return images that no trial saw, or all that are kept where there are too few."""
-    unseen = statistics.images[tries.images : tries.images + _CHECK_IMAGES]
+    """Return the kept images that no trial saw, or all of them where there are too few."""
+    unseen = statistics.images[tries.images :]
     return unseen if len(unseen) else statistics.images
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,7 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 
-from calibration.execute import Runner, logits_of
+from calibration.execute import RUN_SIZE, Runner, logits_of
 from calibration.graph import Graph, prepare
 from calibration.network import Network, rounded_model
 from calibration.placement import Pair
@@ -127,6 +128,23 @@ def test_memory_limits_do_not_change_the_errors(monkeypatch: pytest.MonkeyPatch)
     apart = output_errors(network, trials, images)
     for group, errors in together.items():
         assert apart[group] == pytest.approx(errors, rel=1e-5)
+
+
+def test_a_few_images_are_in_flight_however_many_fit_the_tensors_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    network, runs, run = _network(), [], Runner.run
+
+    def counted(
+        self: Runner, inputs: dict[str, NDArray[np.float32]], outputs: Sequence[str]
+    ) -> dict[str, NDArray[np.float32]]:
+        runs.append(max(len(value) for value in inputs.values() if value.ndim > 1))
+        return run(self, inputs, outputs)
+
+    monkeypatch.setattr(Runner, "run", counted)
+    trials = {pair.group: [Trial(GRID)] for pair in network.placement.pairs}
+    output_errors(network, trials, _images(64))
+    assert max(runs) == RUN_SIZE
 
 
 def test_groups_without_trials_are_not_run_and_progress_counts_the_others() -> None:
