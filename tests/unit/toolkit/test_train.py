@@ -166,7 +166,7 @@ def test_a_diverging_loss_stops_with_a_smaller_learning_rate(
         lambda logits, *_, **__: logits * float("nan"),
     )
     with pytest.raises(InputError, match="diverged: the loss is nan after epoch 1") as caught:
-        train(signs, out=tmp_path / "m.pt", arch="lenet5", epochs=2, threads=1)
+        train(signs, out=tmp_path / "m.pt", arch="lenet5", learning_rate=2e-3, threads=1)
     assert "--learning-rate 0.0002" in caught.value.next_command
 
 

@@ -1,4 +1,4 @@
-"""A session and a camera that cost virtual time only, for the tests of the live loop."""
+"""A session and a camera that cost virtual time only, and a sink, for tests of the live loop."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from toolkit.camera.frame import Frame, Status
 from toolkit.clock import Clock
 from toolkit.contract import Contract
 from toolkit.preprocess import Preprocess
+from toolkit.results import Result
 from toolkit.runtime.fake import FakeSession
 
 LABELS = ("ant", "bee", "cat")
@@ -58,6 +59,18 @@ class ScriptedCamera:
         if isinstance(given, Exception):
             raise given
         return given
+
+
+class Kept:
+    """A sink that keeps what it is given."""
+
+    lost = 0
+
+    def __init__(self) -> None:
+        self.results: list[Result] = []
+
+    def put(self, result: Result) -> None:
+        self.results.append(result)
 
 
 def frame(index: int, captured_at_s: float, origin: str = "driver") -> Frame:

@@ -3,8 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.unit.toolkit.live.live_parts import AnsweringSession, ScriptedCamera, frame
-from tests.unit.toolkit.live.test_live import Kept
+from tests.unit.toolkit.live.live_parts import AnsweringSession, Kept, ScriptedCamera, frame
 from toolkit.camera.frame import ORIGINS
 from toolkit.clock import VirtualClock
 from toolkit.live import run_live
