@@ -185,9 +185,8 @@ def main() -> None:
         rows.append(row)
         print(row, flush=True)
     networks = {name: asdict(network) for name, network in _NETWORKS.items()}
-    write_results(
-        RESULTS / "qat.json", {"epochs": arguments.epochs, "networks": networks, "rows": rows}
-    )
+    values = {"epochs": arguments.epochs, "calibration": _HOW, "networks": networks, "rows": rows}
+    write_results(RESULTS / "qat.json", values)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from toolkit.errors import InputError
 from toolkit.latency import Latency
 from toolkit.progress import Progress, ProgressCallback, silent
 from toolkit.runtime import Session, open_session
-from toolkit.runtime.session import inference_of
+from toolkit.runtime.session import PreparesInput, inference_of
 from toolkit.sample_inputs import sample_inputs
 from toolkit.shell import quoted
 from toolkit.statistics import percentile, quantile_interval
@@ -34,6 +34,7 @@ __all__ = ["measure", "why_unstable"]
 
 _WIDE = 0.05  # half of p50's interval, relative to p50: then p50 is not known to a few per cent
 _DRIFT = 1.05  # how far the medians of first and last third of the run may lie apart
+_PREPARED = 20  # how often the input is made ready to tell how long that takes
 _BURSTS = 1.5  # p95 / p50 of a machine that something else uses
 
 
@@ -276,9 +277,24 @@ def _throttled(before: Conditions, after: Conditions) -> bool:
 
 def _notes(opened: _Opened, timings: Timings, plan: Plan) -> tuple[str, ...]:
     notes = [opened.session.note] if opened.session.note else []
+    notes += _input_note(opened.session, opened.inputs)
     wanted = plan.rounds * plan.block
     if len(timings.samples) < wanted:
         notes.append(
             f"time was up after {len(timings.samples)} of {wanted} runs: raise --seconds for more"
         )
     return tuple(notes)
+
+
+def _input_note(session: Session, inputs: NDArray[np.float32]) -> list[str]:
+    """Say what of the way from a picture to its answer was not timed, for engines of integers."""
+    if not isinstance(session, PreparesInput) or session.prepare_input(inputs) is inputs:
+        return []
+    times = []
+    for _ in range(_PREPARED):
+        started_s = time.perf_counter()
+        session.prepare_input(inputs)
+        times.append(time.perf_counter() - started_s)
+    return [
+        f"its input was made ready apart: {percentile(times, 50) * 1e3:.2f} ms, with preprocessing"
+    ]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -12,9 +13,12 @@ from numpy.typing import NDArray
 import toolkit.measure
 from targets import Conditions, read_conditions
 from tests.unit.toolkit.colour_models import make_model
+from tests.unit.toolkit.onnx_graphs import classifier, contract, quantized_classifier
+from toolkit.build import build
 from toolkit.errors import InputError
 from toolkit.latency import ratio_between
 from toolkit.measure import measure
+from toolkit.onnx_model.file import write_onnx
 from toolkit.progress import Progress
 from toolkit.runtime import Session, open_session
 
@@ -143,3 +147,13 @@ def test_a_machine_that_throttles_meanwhile_is_reported(
     monkeypatch.setattr(toolkit.measure, "read_conditions", hot)
     (run,) = measure([make_model(tmp_path / "a.onnx")], threads=1, samples=40)
     assert "the machine held its clocks down" in run.unstable
+
+
+def test_an_engine_that_takes_integers_says_what_was_not_timed(tmp_path: Path) -> None:
+    made = contract(precision="int8", scheme="onnxruntime-x86")
+    int8 = write_onnx(quantized_classifier(activations="uint8"), tmp_path / "q.onnx", made)
+    fp32 = write_onnx(classifier(), tmp_path / "m.onnx", contract())
+    engines = [build(each.path, target="cpu").path for each in (fp32, int8)]
+    plain, integers = measure(engines, samples=2, warmup=0)
+    assert not any("made ready apart" in note for note in plain.notes)
+    assert any(re.search(r"made ready apart: \d+\.\d\d ms", note) for note in integers.notes)
