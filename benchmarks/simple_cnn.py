@@ -9,8 +9,8 @@ small and learns slowly: as many pictures as LeCun, Bottou, Bengio and Haffner (
 60,000, and 30 epochs where they took 20 on digits.
 
 What is done otherwise than there: every epoch sees all pictures in a new order, pixels are centred
-and scaled (to about unit variance for simple-cnn), the learning rate rises over the first tenth of the steps before
-it falls, and the loss is taken from logits instead of a clipped softmax.
+and scaled (for simple-cnn to about unit variance), the learning rate rises over the first tenth of
+the steps before it falls, and the loss is taken from logits instead of a clipped softmax.
 """
 
 from __future__ import annotations
