@@ -35,6 +35,10 @@ from toolkit.shell import quoted
 __all__ = ["build"]
 
 _INT8_CONVOLUTIONS = ("QLinearConv", "ConvInteger")
+_INTEGERS = (
+    "takes the integers of its first layer, which Edgekit makes of the picture: a program of your "
+    "own loads the .int8.onnx"
+)
 _FLOAT_CONVOLUTIONS = ("Conv", "FusedConv", "ConvTranspose", "NhwcFusedConv")
 
 
@@ -49,7 +53,7 @@ def build(request: BuildRequest, out: Path, progress: ProgressCallback) -> Built
     _optimise(request, out)
     contract = request.model.contract
     model = onnx.load(str(out))
-    cut_input_head(model)
+    takes_integers = cut_input_head(model)
     embed_contract(model, contract)
     out.write_bytes(model.SerializeToString(deterministic=True))
     progress(Progress("build", 1, 2, "comparing with the model"))
@@ -65,7 +69,10 @@ def build(request: BuildRequest, out: Path, progress: ProgressCallback) -> Built
         float_convs=sum(counts[name] for name in _FLOAT_CONVOLUTIONS),
         kernels=sum(counts.values()),
         isa=cpu.isa,
-        notes=_notes(report, counts, precision=contract.precision),
+        notes=(
+            *_notes(report, counts, precision=contract.precision),
+            *((_INTEGERS,) if takes_integers else ()),
+        ),
     )
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from targets.detect import isa
 from toolkit.artifacts import Engine, origin_of
 from toolkit.errors import ForeignEngineError
@@ -11,8 +9,6 @@ from toolkit.runtime.cuda.libcuda import has_driver
 from toolkit.shell import quoted
 
 __all__ = ["check_runs_here", "why_not_here"]
-
-_NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
 
 
 def check_runs_here(engine: Engine) -> None:

@@ -79,7 +79,7 @@ class OrtSession:
         self.note = note
         self.threads: int = options.intra_op_num_threads
         self._session: onnxruntime.InferenceSession | None = _load(path, options)
-        self._head = _head_of(self._session)
+        self._head = _head_of(self._session, path)
         self._input = self._session.get_inputs()[0].name
         self._outputs = [self._session.get_outputs()[0].name]
         self._half = self.contract.input_type == "float16"
@@ -90,6 +90,7 @@ class OrtSession:
 
     def infer_with_map(self, batch: NDArray[np.float32]) -> Mapped:
         """Return logits and class activation maps. Raises InputError for a file without maps."""
+        check_gives_map(self.contract, engine_name=self.engine_name)
         return self.infer_prepared_with_map(self.prepare_input(batch))
 
     def prepare_input(self, batch: NDArray[np.float32]) -> NDArray[Any]:
@@ -98,10 +99,11 @@ class OrtSession:
         That is the batch, or its values in float16, or the integers that an INT8 engine reads.
         """
         check_batch(batch, self.contract, engine_name=self.engine_name)
-        if self._head is None:
+        self._opened()
+        head = self._head
+        if head is None:
             return batch.astype(np.float16) if self._half else batch
-        given = {self._head.get_inputs()[0].name: batch}
-        return np.asarray(self._asked(self._head, None, given)[0])
+        return np.asarray(self._asked(head, None, {head.get_inputs()[0].name: batch})[0])
 
     def infer_prepared(self, prepared: NDArray[Any]) -> NDArray[np.float32]:
         """Return the logits (N, classes) of what `prepare_input` returned, in a new array."""
@@ -240,16 +242,21 @@ def _load(path: Path, options: onnxruntime.SessionOptions) -> onnxruntime.Infere
         raise _refused(str(path), error) from error
 
 
-def _head_of(session: onnxruntime.InferenceSession) -> onnxruntime.InferenceSession | None:
+def _head_of(
+    session: onnxruntime.InferenceSession, path: Path
+) -> onnxruntime.InferenceSession | None:
     """Return the graph that makes integers of a float picture, of an engine that takes integers."""
     text = session.get_modelmeta().custom_metadata_map.get(INPUT_HEAD)
     if text is None:
         return None
-    return onnxruntime.InferenceSession(
-        base64.b64decode(text),
-        session_options(threads=1, spin=False),
-        providers=["CPUExecutionProvider"],
-    )
+    try:
+        return onnxruntime.InferenceSession(
+            base64.b64decode(text),
+            session_options(threads=1, spin=False),
+            providers=["CPUExecutionProvider"],
+        )
+    except ORT_ERRORS as error:
+        raise _refused(str(path), error) from error
 
 
 def _refused(name: str, error: Exception) -> ModelError:

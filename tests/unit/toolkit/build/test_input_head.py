@@ -115,6 +115,35 @@ def test_a_picture_that_is_read_as_floats_stays_the_input(
     assert model.SerializeToString(deterministic=True) == before
 
 
+def test_a_graph_with_graphs_inside_stays_whole() -> None:
+    """What a body reads stands in no list of inputs."""
+    out = helper.make_tensor_value_info("picked", TensorProto.FLOAT, None)
+    body = helper.make_graph([helper.make_node("Identity", ["scale"], ["picked"])], "b", [], [out])
+    nodes = quantized()
+    nodes.append(helper.make_node("If", ["yes"], ["also"], then_branch=body, else_branch=body))
+    model = graph_of(nodes, ["logits", "also"])
+    model.graph.initializer.append(numpy_helper.from_array(np.array(True), "yes"))
+    assert not cut_input_head(model)
+
+
+def test_a_constant_that_nothing_reads_but_the_result_stays() -> None:
+    model = graph_of(quantized(), ["logits", "weights_scale"])
+    assert cut_input_head(model)
+    assert "weights_scale" in {tensor.name for tensor in model.graph.initializer}
+
+
+def test_a_computed_scale_is_no_part_of_a_head() -> None:
+    nodes = [helper.make_node("Abs", ["scale"], ["computed"]), *quantized()]
+    nodes[1].input[1] = "computed"
+    assert not cut_input_head(graph_of(nodes, ["logits"]))
+
+
+def test_integers_of_a_type_that_no_zero_point_tells_stay_inside() -> None:
+    nodes = quantized()
+    del nodes[0].input[2]
+    assert not cut_input_head(graph_of(nodes, ["logits"]))
+
+
 def test_integers_with_two_readers_end_the_head() -> None:
     nodes = quantized()
     nodes.append(helper.make_node("DequantizeLinear", ["codes", "scale", "zero"], ["also"]))

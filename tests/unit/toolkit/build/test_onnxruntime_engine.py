@@ -156,6 +156,9 @@ def test_an_int8_engine_takes_integers_that_can_be_made_apart(tmp_path: Path) ->
         np.testing.assert_array_equal(ours.infer(batch), theirs.infer(batch))
         with pytest.raises(InputError, match="takes a batch of float32"):
             ours.prepare_input(batch[:, :1])
+    assert any("takes the integers of its first layer" in note for note in engine.manifest.notes)
+    with pytest.raises(InputError, match="is closed"):
+        ours.prepare_input(batch)
 
 
 def test_a_float_engine_takes_the_picture_itself(tmp_path: Path) -> None:

@@ -140,7 +140,7 @@ def _frame(seed: int) -> NDArray[np.uint8]:
     return np.random.default_rng(seed).integers(0, 256, (48, 64, 3), dtype=np.uint8)
 
 
-def test_an_int8_engine_gets_its_integers_from_the_thread_that_prepares(tmp_path: Path) -> None:
+def test_preparing_a_frame_makes_the_integers_of_an_int8_engine(tmp_path: Path) -> None:
     made = contract(precision="int8", scheme="onnxruntime-x86")
     model = write_onnx(quantized_classifier(activations="uint8"), tmp_path / "q.onnx", made)
     with open_session(build(model.path, target="cpu").path) as session:

@@ -52,6 +52,19 @@ def test_letters_become_lowercase_and_the_function_stays(given: str, spelled: st
     np.testing.assert_array_equal(run(other), run(model))
 
 
+@pytest.mark.parametrize(
+    ("given", "spelled"),
+    [("BA", "ab->ba"), ("CB,BA", "ab,bc->ca"), ("ba,aC", "ab,bc->ca"), ("...BA", "...ab->...ba")],
+)
+def test_a_result_that_goes_by_the_alphabet_is_written_out(given: str, spelled: str) -> None:
+    left, right = RNG.standard_normal((3, 3)), RNG.standard_normal((3, 3))
+    operands = (left, right)[: given.count(",") + 1]
+    model = product(given)
+    spell_einsum(model.graph)
+    assert equation_of(model) == spelled
+    np.testing.assert_allclose(np.einsum(spelled, *operands), np.einsum(given, *operands))
+
+
 def test_an_ellipsis_stays() -> None:
     model = product("... I D, ... J D -> ... I J")
     spell_einsum(model.graph)
