@@ -92,6 +92,7 @@ def table_from_json(text: str, *, where: str) -> CalibrationTable:
             raise TypeError("explicit_shifts is neither true nor false")
         return CalibrationTable(**values)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
+        reason = f"the key {error} is missing" if isinstance(error, KeyError) else error
         raise CalibrationError(
-            f"{where} is not a calibration table ({error}).", next_command=fix
+            f"{where} is not a calibration table ({reason}).", next_command=fix
         ) from error

@@ -52,6 +52,11 @@ def import_model(
     MissingDependencyError.
     """
     opset = opset_for(target, opset=opset, precision=precision)
+    if out.suffix.lower() != ".onnx":
+        raise InputError(
+            f"{out} would hold an ONNX model, so its name must end in .onnx.",
+            next_command=f"edgekit import {quoted(source)} --out {quoted(f'{out}.onnx')}",
+        )
     check_writable(out)
     kind, name, weights = _parse(source)
     open_source: Callable[[Request], Imported] = load(

@@ -5,51 +5,26 @@ Reads any engine's manifest, ONNX file, calibration table, cache and bundle; nee
 
 from __future__ import annotations
 
-import json
-from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import onnx
-from onnx import shape_inference
 
-from calibration.errors import CalibrationError
-from calibration.graph import Graph
 from calibration.table import CalibrationTable, table_from_json
 from toolkit.artifacts import Engine, digest_of_file, manifest_path, open_engine_file
 from toolkit.bundle_facts import BundleFacts, bundle_facts, is_bundle
 from toolkit.calibrate.cache import is_cache
 from toolkit.calibrate.cache_facts import CacheFacts, cache_facts
-from toolkit.contract import UNCALIBRATED, Contract, read_contract
-from toolkit.errors import EdgekitError, InputError
-from toolkit.int8_model import FLOAT_REASONS_KEY
-from toolkit.onnx_model.file import open_model, parse_onnx
+from toolkit.errors import InputError, ModelError
+from toolkit.model_facts import ModelFacts, model_facts
+from toolkit.onnx_model.file import is_bare_engine, parse_onnx
 from toolkit.runtime.fit import why_not_here
 from toolkit.shell import quoted
 
-__all__ = ["FLOAT_REASONS_KEY", "Inspection", "ModelFacts", "inspect"]
+__all__ = ["Inspection", "inspect"]
 
 _MAX_TABLE_BYTES = 1 << 28
-
-
-@dataclass(frozen=True)
-class ModelFacts:
-    """What an ONNX graph is made of. `problems` say why Edgekit cannot use it, if it cannot."""
-
-    contract: Contract | None
-    opset: int
-    producer: str
-    input: str
-    output: str
-    nodes: int
-    operators: dict[str, int]
-    int8_convs: int
-    float_convs: int
-    int8_mac_share: float | None
-    """INT8 share of the multiply-accumulates of all but depthwise convolutions; None: unknown."""
-    float_reasons: dict[str, str]
-    problems: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -112,7 +87,7 @@ class Inspection:
             f"{self.path}  {self.kind}, {self.bytes / 2**20:.1f} MiB, SHA-256 {self.digest[:12]}"
         )
         if self.model is not None:
-            return [first, *_model_lines(self.model)]
+            return [first, *self.model.lines()]
         if self.engine is not None:
             return [first, *_engine_lines(self.engine, self.why_not_here)]
         if self.cache is not None:
@@ -148,7 +123,19 @@ def inspect(path: Path) -> Inspection:
     size = path.stat().st_size
     if path.suffix == ".json":
         return Inspection(path, "calibration table", size, digest, table=_read_table(path, size))
-    return Inspection(path, "model", size, digest, model=_model_facts(path))
+    model = _parsed(path)
+    if is_bare_engine(model):
+        open_engine_file(path)  # says that the manifest is missing, and how to build it again
+    return Inspection(path, "model", size, digest, model=model_facts(model, path))
+
+
+def _parsed(path: Path) -> onnx.ModelProto:
+    try:
+        return parse_onnx(path)
+    except ModelError as error:
+        if path.suffix.lower() == ".onnx":
+            raise
+        raise InputError(error.message, next_command=f"file {quoted(path)}") from error
 
 
 def _read_table(path: Path, size: int) -> CalibrationTable:
@@ -164,103 +151,6 @@ def _read_table(path: Path, size: int) -> CalibrationTable:
             f"{path} is not text, so it is no calibration table.",
             next_command=f"file {quoted(path)}",
         ) from error
-
-
-def _model_facts(path: Path) -> ModelFacts:
-    model = parse_onnx(path)
-    problems = []
-    contract = None
-    try:
-        contract = read_contract(model, where=str(path))
-        open_model(path)
-    except EdgekitError as error:
-        problems.append(error.message)  # a file with problems can be inspected all the same
-    for index, node in enumerate(model.graph.node):
-        node.name = node.name or f"{node.op_type}_{index}"
-    graph = Graph(_with_shapes(model))
-    convs = [node for node in graph.nodes if node.op_type in ("Conv", "ConvTranspose")]
-    int8 = {node.name for node in convs if _reads_int8(graph, node)}
-    return ModelFacts(
-        contract=contract,
-        opset=max(
-            (o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), default=0
-        ),
-        producer=f"{model.producer_name} {model.producer_version}".strip(),
-        input=", ".join(_describe(value, graph) for value in model.graph.input),
-        output=", ".join(_describe(value, graph) for value in model.graph.output),
-        nodes=len(graph.nodes),
-        operators=dict(Counter(node.op_type for node in graph.nodes).most_common()),
-        int8_convs=len(int8),
-        float_convs=len(convs) - len(int8),
-        int8_mac_share=_int8_mac_share(graph, int8),
-        float_reasons=_float_reasons(model),
-        problems=tuple(problems),
-    )
-
-
-def _with_shapes(model: onnx.ModelProto) -> onnx.ModelProto:
-    try:
-        return shape_inference.infer_shapes(model)
-    except (shape_inference.InferenceError, ValueError, RuntimeError):
-        return model  # the checker has said what is wrong; shapes are a luxury here
-
-
-def _reads_int8(graph: Graph, node: onnx.NodeProto) -> bool:
-    """Return whether both operands come out of a DequantizeLinear."""
-    operands = [graph.producer(name) for name in node.input[:2]]
-    return all(maker is not None and maker.op_type == "DequantizeLinear" for maker in operands)
-
-
-def _int8_mac_share(graph: Graph, int8: set[str]) -> float | None:
-    try:
-        convs = [n for n in graph.nodes if n.op_type == "Conv" and not graph.is_depthwise(n)]
-        macs = {node.name: graph.macs(node) for node in convs}
-    except (CalibrationError, IndexError):  # shapes are not fixed, or the graph is damaged
-        return None
-    total = sum(macs.values())
-    return sum(macs[name] for name in macs if name in int8) / total if total else None
-
-
-def _float_reasons(model: onnx.ModelProto) -> dict[str, str]:
-    for entry in model.metadata_props:
-        if entry.key == FLOAT_REASONS_KEY:
-            try:
-                found = json.loads(entry.value)
-            except ValueError:
-                return {}
-            return {str(k): str(v) for k, v in found.items()} if isinstance(found, dict) else {}
-    return {}
-
-
-def _describe(value: onnx.ValueInfoProto, graph: Graph) -> str:
-    kind = onnx.TensorProto.DataType.Name(value.type.tensor_type.elem_type).lower()
-    shape = graph.shape(value.name)
-    sizes = "?" if shape is None else ", ".join(str(size or "N") for size in shape)
-    return f"{value.name} {kind} ({sizes})"
-
-
-def _model_lines(facts: ModelFacts) -> list[str]:
-    lines = [
-        f"  {facts.input} -> {facts.output}, opset {facts.opset}, {facts.nodes} nodes, "
-        f"made by {facts.producer or 'unknown'}"
-    ]
-    contract = facts.contract
-    if contract is not None:
-        lines.append(
-            f"  {contract.precision}{f' ({contract.scheme})' if contract.scheme else ''}, "
-            f"{len(contract.labels)} classes, from {contract.source}"
-        )
-        if contract.calibration == UNCALIBRATED:
-            lines.append("  UNCALIBRATED: its ranges come from random data")
-        elif contract.calibration:
-            lines.append(
-                f"  calibrated on {len(contract.calibration_images)} images "
-                f"(table {contract.calibration[:12]})"
-            )
-    share = "" if facts.int8_mac_share is None else f", {facts.int8_mac_share:.1%} of the MACs"
-    lines.append(f"  {facts.int8_convs} INT8 and {facts.float_convs} float convolutions{share}")
-    lines += [f"  float: {name}: {reason}" for name, reason in facts.float_reasons.items()]
-    return lines + [f"  problem: {problem}" for problem in facts.problems]
 
 
 def _engine_lines(engine: Engine, why_not: str) -> list[str]:
@@ -283,4 +173,6 @@ def _table_lines(table: CalibrationTable) -> list[str]:
     ]
     if table.uncalibrated:
         lines.append("  UNCALIBRATED: its ranges come from random data")
+    if table.explicit_shifts:
+        lines.append("  explicit shifts: activations are recentred by a Sub each")
     return lines + [f"  note: {note}" for note in table.notes]

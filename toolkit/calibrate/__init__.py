@@ -109,6 +109,13 @@ def calibrate(
     out = out or model.with_name(f"{model.name.removesuffix('.onnx')}.{kind}.onnx")
     check_writable(out)
     source = open_model(model)
+    keeps_ranges = implicit and from_cache is None  # of Q/DQ that is there already
+    quantized = is_quantized(model)
+    if quantized and not keeps_ranges:
+        raise InputError(
+            f"{model} is quantized already: calibrate the float model it was made from.",
+            next_command=f"edgekit inspect {quoted(model)}",
+        )
     scheme = SCHEMES[decision.scheme if decision else "tensorrt"]
     if explicit_shifts:
         check_explicit(scheme_for_cache(scheme) if implicit else scheme)
@@ -136,7 +143,7 @@ def calibrate(
             batch for batch, _ in batches(chosen, source.contract.preprocess, batch_size=_BATCH)
         )
 
-    if implicit and is_quantized(model):
+    if quantized:
         result = quantized_from_qdq(source, scheme_for_cache(scheme), images=digests)
         return _written(result, source, out, decision, started=started, data=data)
     result = quantize(

@@ -15,7 +15,7 @@ from calibration.tensorrt_cache import (
     ranges_from_cache,
 )
 from toolkit.artifacts import digest_of_file
-from toolkit.errors import InputError, StaleError
+from toolkit.errors import EdgekitError, InputError, StaleError
 from toolkit.onnx_model.file import read_onnx
 from toolkit.record_file import damaged, read_record, write_record
 from toolkit.shell import quoted
@@ -27,6 +27,7 @@ __all__ = [
     "is_cache",
     "open_cache",
     "open_pair",
+    "pair_of_table",
     "ranges_from_file",
     "write_cache_manifest",
 ]
@@ -95,6 +96,21 @@ def open_pair(cache: Path) -> dict[str, Any]:
                 next_command=_REMAKE,
             )
     return found
+
+
+def pair_of_table(table: Path, digest: str) -> dict[str, Any]:
+    """Return the manifest, in the folder of `table`, of the cache made with it; {} without one.
+
+    `digest` is that of the table: a manifest that names another one is an older table's.
+    """
+    for where in sorted(table.parent.glob("*.cache.json")):
+        try:
+            found = open_pair(where.with_name(where.name.removesuffix(".json")))
+        except EdgekitError:
+            continue  # damaged or altered: nobody asked for this file
+        if (found.get("table"), found.get("table_digest")) == (table.name, digest):
+            return found
+    return {}
 
 
 def ranges_from_file(path: Path) -> dict[str, Range]:

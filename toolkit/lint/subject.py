@@ -16,8 +16,7 @@ from toolkit.activation_map import without_activation_map
 from toolkit.errors import ModelError
 from toolkit.lint.integers import Integers, constant_tensors, follow_integers
 from toolkit.onnx_model.external_data import load_external_data
-from toolkit.onnx_model.file import MAX_BYTES, parse_onnx
-from toolkit.shell import quoted
+from toolkit.onnx_model.file import MAX_BYTES, how_to_make_again, parse_onnx
 
 __all__ = ["LAYERS", "Operands", "Subject", "read_subject", "subject_of"]
 
@@ -186,7 +185,7 @@ def subject_of(model: onnx.ModelProto, *, where: Path) -> Subject:
         reason = lines[0].rstrip(".") if lines else type(error).__name__
         raise ModelError(
             f"{where} is not valid ONNX: {reason}.",
-            next_command=f"edgekit import SOURCE --out {quoted(where)}",
+            next_command=how_to_make_again(where),
         ) from error
 
 

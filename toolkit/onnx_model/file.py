@@ -17,7 +17,7 @@ from onnx import checker, inliner, shape_inference
 from toolkit.activation_map import without_activation_map
 from toolkit.artifacts import OnnxModel
 from toolkit.atomic import write_bytes
-from toolkit.contract import Contract, embed_contract, read_contract
+from toolkit.contract import CONTRACT_KEY, Contract, embed_contract, read_contract
 from toolkit.errors import ContractError, ModelError
 from toolkit.onnx_model.external_data import external_tensors, load_external_data, subgraphs
 from toolkit.onnx_model.signature import Signature, signature_of
@@ -25,6 +25,8 @@ from toolkit.shell import quoted
 
 __all__ = [
     "MAX_BYTES",
+    "how_to_make_again",
+    "is_bare_engine",
     "open_model",
     "parse_onnx",
     "read_onnx",
@@ -69,6 +71,26 @@ def parse_onnx(path: Path) -> onnx.ModelProto:
     Raises ModelError when the file is missing, empty, truncated, not ONNX or over 2 GiB.
     """
     return _parse(_read(path), where=path)
+
+
+def how_to_make_again(path: Path) -> str:
+    """Return the command that writes an unusable `path` anew, or that tells what it is.
+
+    Only a name that ends in .onnx may be written over: another file is something else of the user.
+    """
+    if path.suffix.lower() == ".onnx":
+        return f"edgekit import SOURCE --out {quoted(path)}"
+    return f"edgekit inspect {quoted(path)}"
+
+
+def is_bare_engine(model: onnx.ModelProto) -> bool:
+    """Return whether `model` is a cpu engine: ONNX Runtime's own operators, and our contract.
+
+    No model gets a contract with such operators in it: see `write_onnx`. A file that another
+    program optimised for ONNX Runtime has the operators alone.
+    """
+    ours = any(entry.key == CONTRACT_KEY for entry in model.metadata_props)
+    return ours and any(node.domain.startswith("com.microsoft") for node in model.graph.node)
 
 
 def convolution_names(path: Path) -> list[str]:
@@ -135,13 +157,13 @@ def _read(path: Path) -> bytes:
     if not content:
         raise ModelError(
             f"{path} is empty: the download or export that wrote it did not finish.",
-            next_command=f"edgekit import SOURCE --out {quoted(path)}",
+            next_command=how_to_make_again(path),
         )
     return content
 
 
 def _parse(content: bytes, *, where: Path) -> onnx.ModelProto:
-    again = f"edgekit import SOURCE --out {quoted(where)}"
+    again = how_to_make_again(where)
     for start, what in _FOREIGN_STARTS.items():
         if content.startswith(start):
             raise ModelError(f"{where} is not an ONNX file but {what}.", next_command=again)
@@ -173,7 +195,7 @@ def _check(model: onnx.ModelProto, *, where: Path, thorough: bool = False) -> No
         reason = lines[0] if lines else "no reason given"
         raise ModelError(
             f"{where} is not valid ONNX: {reason.rstrip('.')}.",
-            next_command=f"edgekit import SOURCE --out {quoted(where)}",
+            next_command=how_to_make_again(where),
         ) from error
 
 
@@ -194,7 +216,9 @@ def _check_operators(model: onnx.ModelProto, *, where: Path) -> None:
             f"{', ...' if len(foreign) > 4 else ''}): no two runtimes would agree on them. "
             "Export it again without custom operators or runtime-specific optimisation "
             "(a cpu engine needs its .json beside it).",
-            next_command="edgekit import SOURCE --out model.onnx",
+            next_command=f"edgekit build MODEL.onnx --target NAME --out {quoted(where)}"
+            if is_bare_engine(model)
+            else "edgekit import SOURCE --out model.onnx",
         )
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from calibration.methods import METHODS
 from calibration.table import CalibrationTable
+from toolkit.calibrate.cache import pair_of_table
 from toolkit.report.run_files import BuiltEngine, RunFiles
 from toolkit.training.qat.origin import QAT, origin_of
 
@@ -34,19 +36,25 @@ def commands_from_runs(runs: RunFiles) -> tuple[str, ...]:
 def _calibrations(runs: RunFiles) -> Iterator[str]:
     for path, table in runs.tables:
         stem = path.name.removesuffix(".json").removesuffix(".calibration")
-        yield _line("edgekit", *_how_it_was_made(table, stem))
+        pair = pair_of_table(path, table.digest)
+        yield _line("edgekit", *_how_it_was_made(table, stem, pair))
 
 
-def _how_it_was_made(table: CalibrationTable, stem: str) -> tuple[object, ...]:
-    """Return the command for ranges that were chosen, learned or taken over from a file."""
+def _how_it_was_made(
+    table: CalibrationTable, stem: str, pair: dict[str, Any]
+) -> tuple[object, ...]:
+    """Return the command for ranges that were chosen, learned or taken over from a file.
+
+    `pair` is the manifest of the calibration cache that a DLA got with the table; {} without one.
+    """
     shifts = ("--explicit-shifts",) if table.explicit_shifts else ()
-    rest = (*_target(table.scheme), *shifts, "--out", f"{stem}.int8.onnx")
+    made_for = (pair.get("target", "TARGET"), "--dla", "--out", pair.get("model", f"{stem}.onnx"))
+    dla = ("--target", *made_for)
+    rest = dla if pair else (*_target(table.scheme), *shifts, "--out", f"{stem}.int8.onnx")
     if table.method == QAT:
         return ("train", "DATA", "--qat", "MODEL.pt", *_learned(table), *rest)
     if table.method.endswith(".onnx"):  # the Q/DQ model whose ranges a DLA got
-        images = ("--images", "TRAINING_IMAGES")
-        dla = ("--target", "TARGET", "--dla", "--out", f"{stem}.onnx")
-        return ("calibrate", table.method, *images, *dla)
+        return ("calibrate", table.method, "--images", "TRAINING_IMAGES", *dla)
     if table.method not in ("auto", *METHODS):  # the name of TensorRT's cache
         return ("calibrate", "MODEL.onnx", "--from-cache", table.method, *rest)
     data = ("--random-data",) if table.uncalibrated else ("--images", "TRAINING_IMAGES")

@@ -100,14 +100,24 @@ def _files(paths: Sequence[Path]) -> Iterator[tuple[Path, bool]]:
             inside = sorted(p for p in path.rglob("*.json") if p.is_file())
             listed = [(p, False) for p in inside if not _hidden(p.relative_to(path))]
         elif path.exists():
-            # An engine may be named instead of its manifest.
-            listed = [(path if path.suffix == ".json" else manifest_path(path), True)]
+            listed = [(path if path.suffix == ".json" else _manifest_of(path), True)]
         else:
             raise InputError(f"{path} does not exist.", next_command=f"ls -l {quoted(path.parent)}")
         for file, named in listed:
             if file.resolve() not in given:
                 given.add(file.resolve())
                 yield file, named
+
+
+def _manifest_of(path: Path) -> Path:
+    """Return the manifest of `path`: an engine may be named in its place."""
+    manifest = manifest_path(path)
+    if not manifest.exists():
+        raise InputError(
+            f"{path} is neither a file of a run nor an engine with its manifest ({manifest.name}).",
+            next_command=_REMAKE,
+        )
+    return manifest
 
 
 def _hidden(path: Path) -> bool:

@@ -55,3 +55,13 @@ def test_an_fp16_import_keeps_float_inputs(tmp_path: Path) -> None:
         str(tmp_path / "a.onnx"), out=tmp_path / "m.onnx", preprocess="unit", precision="fp16"
     )
     assert (model.contract.precision, model.contract.input_type) == ("fp16", "float32")
+
+
+def test_a_model_is_not_written_over_a_file_of_another_kind(tmp_path: Path) -> None:
+    (tmp_path / "a.onnx").write_bytes(classifier().SerializeToString())
+    table = tmp_path / "table.json"
+    table.write_text("{}", encoding="utf-8")
+    with pytest.raises(InputError, match=r"table\.json .* must end in \.onnx") as caught:
+        import_model(str(tmp_path / "a.onnx"), out=table, preprocess="unit")
+    assert caught.value.next_command.endswith("table.json.onnx")
+    assert table.read_text(encoding="utf-8") == "{}"

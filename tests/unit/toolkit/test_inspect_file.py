@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import onnx
@@ -13,7 +14,8 @@ from toolkit.artifacts import Manifest, digest_of_file, manifest_path, write_man
 from toolkit.build import build
 from toolkit.contract import UNCALIBRATED
 from toolkit.errors import InputError, StaleError
-from toolkit.inspect_file import FLOAT_REASONS_KEY, inspect
+from toolkit.inspect_file import inspect
+from toolkit.int8_model import FLOAT_REASONS_KEY
 from toolkit.onnx_model.file import write_onnx
 
 
@@ -53,6 +55,20 @@ def test_reasons_for_float_are_read_from_the_metadata(tmp_path: Path) -> None:
     assert found.model is not None
     assert found.model.float_reasons == reasons
     assert "  float: fc: a Gemm at batch 1 gains nothing" in found.lines()
+
+
+def test_a_layer_in_int8_is_not_called_float_for_want_of_a_pair_behind_it(tmp_path: Path) -> None:
+    model = quantized_classifier()
+    reasons = {"conv2": "cut by relu2", "fc": "a Gemm at batch 1 gains nothing"}
+    model.metadata_props.add(key=FLOAT_REASONS_KEY, value=json.dumps(reasons))
+    write_onnx(model, tmp_path / "m.onnx", contract(precision="int8", scheme="tensorrt"))
+    found = inspect(tmp_path / "m.onnx")
+    assert found.model is not None
+    assert found.model.float_reasons == {"fc": "a Gemm at batch 1 gains nothing"}
+    assert found.model.no_pair_reasons == {"conv2": "cut by relu2"}
+    assert "  2 INT8 and 0 float convolutions, 100.0% of the MACs" in found.lines()
+    assert "  no pair: conv2: cut by relu2" in found.lines()
+    assert not any(line.startswith("  float: conv") for line in found.lines())
 
 
 @pytest.mark.parametrize("value", ["[1]", "{", '"text"'])
@@ -116,6 +132,27 @@ def test_a_gpu_engine_says_why_it_does_not_run_here(tmp_path: Path) -> None:
         assert "  note: batch 1:1:1" in found.lines()
 
 
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_a_cpu_engine_without_its_manifest_is_no_model(tmp_path: Path, precision: str) -> None:
+    model = classifier()
+    made = contract()
+    if precision == "int8":
+        model = quantized_classifier(activations="uint8")
+        made = contract(precision="int8", scheme="onnxruntime-x86")
+    engine = build(write_onnx(model, tmp_path / "m.onnx", made).path, target="cpu").path
+    manifest_path(engine).unlink()
+    with pytest.raises(InputError, match="has no manifest") as caught:
+        inspect(engine)
+    assert caught.value.next_command == f"edgekit build MODEL.onnx --target NAME --out {engine}"
+
+
+def test_a_foreign_file_of_onnx_runtime_is_described_all_the_same(tmp_path: Path) -> None:
+    model = classifier()
+    model.graph.node[1].domain = "com.microsoft"
+    (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
+    assert any("com.microsoft::Relu" in line for line in inspect(tmp_path / "m.onnx").lines())
+
+
 def test_an_altered_engine_is_stale(tmp_path: Path) -> None:
     engine = build(write_onnx(classifier(), tmp_path / "m.onnx", contract()).path, target="cpu")
     engine.path.write_bytes(b"other")
@@ -133,11 +170,16 @@ def test_a_calibration_table_is_summarised(tmp_path: Path) -> None:
     assert found.lines()[1].startswith("  2 ranges by minmax (balanced) from 64 samples, seed 0")
     assert "  note: r1 had not settled" in found.lines()
     assert found.to_dict()["ranges"] == 2
+    assert not any("shift" in line for line in found.lines())
+    path.write_text(replace(table, explicit_shifts=True).to_json(), encoding="utf-8")
+    assert "  explicit shifts: activations are recentred by a Sub each" in inspect(path).lines()
 
 
 def test_json_that_is_no_table_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text('{"a": 1}', encoding="utf-8")
-    with pytest.raises(CalibrationError, match="is not a calibration table"):
+    with pytest.raises(
+        CalibrationError, match=r"calibration table \(the key 'version' is missing\)"
+    ):
         inspect(tmp_path / "x.json")
     (tmp_path / "x.json").write_bytes(b"\xff\xfe")
     with pytest.raises(InputError, match="is not text"):
@@ -147,8 +189,9 @@ def test_json_that_is_no_table_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["x.pt", "x.jpg", "x.engine"])
 def test_anything_else_is_an_input_error(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"\xff\xd8 something else")
-    with pytest.raises(InputError):
+    with pytest.raises(InputError) as caught:
         inspect(tmp_path / name)
+    assert not caught.value.next_command.startswith(("edgekit import", "edgekit inspect"))
     with pytest.raises(InputError):
         inspect(tmp_path / "missing")
 

@@ -17,7 +17,7 @@ from calibration.skeleton import qdq_ranges
 from calibration.tensorrt_cache import cache_from_bytes
 from targets import TargetError
 from tests.unit.calibration.nets import run
-from tests.unit.toolkit.onnx_graphs import classifier, contract
+from tests.unit.toolkit.onnx_graphs import classifier, contract, quantized_classifier
 from tests.unit.toolkit.picture_folders import write_classes
 from toolkit.artifacts import digest_of_file
 from toolkit.calibrate import Calibration, calibrate
@@ -26,6 +26,7 @@ from toolkit.calibrate.pair import CACHE_KEY
 from toolkit.errors import InputError, StaleError
 from toolkit.inspect_file import inspect
 from toolkit.onnx_model.file import open_model, write_onnx
+from toolkit.report.evidence import report_input_from_files
 
 DLA = {"target": "jetson-orin-nx-16gb", "jetpack": "6", "dla": True}
 
@@ -60,6 +61,23 @@ def test_a_dla_before_tensorrt_11_gets_a_float_model_and_a_cache(pair: Calibrati
     assert tuple(cache.scales) == float_tensors(Graph(prepare(graph)))
     assert {"image", "logits"} < set(cache.scales)
     assert all(0.0 < scale < np.inf for scale in cache.scales.values())
+
+
+def test_a_report_calibrates_for_the_dla_again(pair: Calibration) -> None:
+    def command() -> str:
+        return report_input_from_files([pair.table]).commands[0]
+
+    assert command().endswith(" --target jetson-orin-nx-16gb --dla --out m.dla.onnx")
+    cache_manifest_path(_cache(pair)).write_text("{", encoding="utf-8")  # another one's trouble
+    assert command().endswith(" --seed 0 --out m.dla.int8.onnx")
+
+
+def test_a_quantized_model_is_refused_by_its_name(images: Path, tmp_path: Path) -> None:
+    made = contract(precision="int8", scheme="tensorrt")
+    path = write_onnx(quantized_classifier(), tmp_path / "q.onnx", made).path
+    with pytest.raises(InputError, match=r"q\.onnx is quantized already") as caught:
+        calibrate(path, images=images)
+    assert caught.value.next_command == f"edgekit inspect {path}"
 
 
 def test_the_digests_of_model_cache_and_table_name_each_other(pair: Calibration) -> None:

@@ -164,3 +164,13 @@ def test_five_hundred_nodes_take_less_than_two_seconds(tmp_path: Path) -> None:
     report = lint(path, runtime="tensorrt-rtx")
     assert time.process_time() - started < 2.0
     assert len(report.int8_layers) > 50
+
+
+def test_a_damaged_graph_under_another_name_is_not_written_over(tmp_path: Path) -> None:
+    model = classifier()
+    model.graph.node[0].input[0] = "nowhere"
+    path = tmp_path / "m.bin"
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(ModelError, match="not valid ONNX") as caught:
+        lint(path, runtime="tensorrt-rtx")
+    assert caught.value.next_command == f"edgekit inspect {path}"

@@ -8,7 +8,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from tests.unit.toolkit.onnx_graphs import classifier, contract, quantized_classifier
-from toolkit.artifacts import digest_of_file
+from toolkit.artifacts import digest_of_file, manifest_path
+from toolkit.build import build
 from toolkit.contract import embed_contract
 from toolkit.errors import ContractError, ModelError
 from toolkit.onnx_model.file import open_model, read_onnx, write_onnx
@@ -231,3 +232,25 @@ def test_a_model_with_weights_elsewhere_is_read_but_not_opened(tmp_path: Path) -
     }
     with pytest.raises(ModelError, match="digest would not cover"):
         open_model(tmp_path / "m.onnx")
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"PK\x03\x04 arrays", b"\x08\x0a"])
+def test_no_command_writes_over_a_file_that_is_something_else(
+    tmp_path: Path, content: bytes
+) -> None:
+    for name, says in {
+        "m.onnx": "edgekit import SOURCE --out {}",
+        "m.calibration.json": "edgekit inspect {}",
+    }.items():
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(ModelError) as caught:
+            open_model(tmp_path / name)
+        assert caught.value.next_command == says.format(tmp_path / name)
+
+
+def test_an_engine_without_its_manifest_is_built_again(tmp_path: Path) -> None:
+    path = build(write_onnx(classifier(), tmp_path / "m.onnx", contract()).path, target="cpu").path
+    manifest_path(path).unlink()
+    with pytest.raises(ModelError, match=r"needs its \.json beside it") as caught:
+        open_model(path)
+    assert caught.value.next_command == f"edgekit build MODEL.onnx --target NAME --out {path}"

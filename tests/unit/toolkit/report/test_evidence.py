@@ -244,6 +244,12 @@ def test_an_engine_may_be_named_instead_of_its_manifest(tmp_path: Path) -> None:
     assert [row.engine for row in _read(engine).rows] == ["net.onnx"]
 
 
+def test_a_model_without_manifest_is_refused_by_its_own_name(tmp_path: Path) -> None:
+    (tmp_path / "m.onnx").write_bytes(b"model")
+    with pytest.raises(InputError, match=r"m\.onnx is neither a file of a run nor an engine"):
+        _read(tmp_path / "m.onnx")
+
+
 def test_a_manifest_without_its_engine_still_tells_what_was_built(tmp_path: Path) -> None:
     build_engine(tmp_path, "net.rtx-4090.engine", target="rtx-4090").unlink()
     (row,) = _read(tmp_path).rows
