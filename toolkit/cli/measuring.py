@@ -129,7 +129,8 @@ def measure(
         ),
     ] = "",
     resume: Annotated[
-        str, typer.Option(help="With --host: go on with this measurement, after a lost connection.")
+        str,
+        typer.Option(help="With --host: find what a lost connection left; trtexec starts anew."),
     ] = "",
     out: Annotated[Path | None, typer.Option(help="Also write the record, for `report`.")] = None,
     as_json: Json = False,
@@ -149,13 +150,13 @@ def measure(
 
     if out is not None:
         check_writable(out)
-    elsewhere = {"--edgekit": edgekit, "--resume": resume}
-    for name in (name for name, value in elsewhere.items() if value and not host):
-        raise InputError(
-            f"{name} {elsewhere[name]} is something on another machine: it goes with --host.",
-            next_command=f"edgekit measure ENGINE --host USER@HOST {name} "
-            f"{quoted(elsewhere[name])}",
-        )
+    there = {"--edgekit": (edgekit, "something"), "--resume": (resume, "the id of a measurement")}
+    for name, (value, what) in there.items():
+        if value and not host:
+            raise InputError(
+                f"{name} {value} is {what} on another machine: it goes with --host.",
+                next_command=f"edgekit measure ENGINE --host USER@HOST {name} {quoted(value)}",
+            )
     options: dict[str, Any] = {
         "threads": threads,
         "samples": samples,

@@ -15,6 +15,7 @@ from shlex import quote
 from toolkit.progress import Progress, ProgressCallback
 from toolkit.remote.connection import Connection, ask
 from toolkit.remote.link import Link
+from toolkit.remote.run_folder import WORKS_HERE
 from toolkit.stop_signals import signals_to
 
 __all__ = ["VANISHED", "Job", "JobEnd", "run_job"]
@@ -25,13 +26,8 @@ VANISHED = -1
 _BEAT_S = 2.0
 _NOTE_CHARS = 80
 
-# A number in `pid` may belong to another process by now: ours works in the folder.
-_ALIVE = """\
-cd {folder} || exit
-alive() {{ [ -f pid ] && [ "$(readlink "/proc/$(cat pid)/cwd")" = "$(pwd -P)" ]; }}
-"""
 _START = """\
-if [ ! -f rc ] && alive; then echo running; exit; fi
+if [ ! -f rc ] && works_here; then echo running; exit; fi
 if [ "$(cat rc 2> /dev/null)" = 0 ] && {is_whole}; then echo finished; exit; fi
 rm -f rc pid {name}.log
 : > {name}.log || exit
@@ -46,7 +42,7 @@ _FOLLOW = """\
 seen={seen}
 while :; do
   ended=; [ -f rc ] && ended=1
-  alive || ended=1
+  works_here || ended=1
   size=$(wc -c < {name}.log)
   if [ "$size" -gt "$seen" ]; then
     tail -c "+$((seen + 1))" {name}.log | head -c "$((size - seen))"
@@ -103,13 +99,14 @@ def run_job(
 def _started_and_followed(
     link: Link, job: Job, progress: ProgressCallback, clock: Callable[[], float]
 ) -> JobEnd:
-    head = _ALIVE.format(folder=quote(job.folder))
+    head = _head(job.folder)
     states: list[str] = []
 
     def start(connection: Connection) -> str:
         script = head + _START.format(name=job.name, is_whole=job.is_whole)
         return ask(connection, script, what=f"start the {job.name}")
 
+    link.goes_on_alone = True
     states.append(link.step(start))
     log = bytearray()
     began_s = clock()
@@ -147,4 +144,8 @@ def _started_and_followed(
 
 def _stop(connection: Connection, folder: str) -> None:
     """End a running job with everything it started."""
-    connection.run(f'{_ALIVE.format(folder=quote(folder))}alive && kill -- "-$(cat pid)"')
+    connection.run(f'{_head(folder)}works_here && kill -- "-$(cat pid)"')
+
+
+def _head(folder: str) -> str:
+    return f"cd {quote(folder)} || exit\n{WORKS_HERE}"

@@ -14,6 +14,8 @@ from toolkit.remote.connection import Address, Connection, Opener, open_connecti
 __all__ = ["PAUSES_S", "Link", "open_link"]
 
 T = TypeVar("T")
+_GOES_ON = "What runs there goes on and is found by the next command."
+_IS_REPEATED = "The next command repeats it, except for what was copied already."
 PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 30.0, 30.0, 60.0, 60.0, 60.0)
 """How long to wait before each attempt to connect again: five minutes, a reboot of a Jetson."""
 
@@ -33,21 +35,26 @@ class Link:
     ) -> None:
         self.address = address
         self.cuts = 0
+        self.goes_on_alone = False
+        """Whether a job was started there that needs no connection."""
         self._opener = opener
         self._resume = resume
         self._progress = progress
         self._pauses_s = pauses_s
         self._sleep = sleep
         self._was_there = False
+        self._gave_up = False
         self._opened: AbstractContextManager[Connection] | None = None
         self._connection: Connection | None = None
 
     def step(self, work: Callable[[Connection], T]) -> T:
         """Return what `work` returns, connecting again as often as it takes.
 
-        Raises RemoteError when the device was never there, or stays away for all the pauses.
+        Raises RemoteError when the device was never there, or stays away for all the pauses;
+        after that a step is tried once.
         """
         failures = 0
+        pauses_s = () if self._gave_up else self._pauses_s
         while True:
             try:
                 return work(self._open())
@@ -55,17 +62,18 @@ class Link:
                 self.close()
                 if not self._was_there:
                     raise RemoteError(f"{cut}.", next_command=f"{self.address.ssh} true") from cut
-                if failures == len(self._pauses_s):
+                if failures == len(pauses_s):
+                    self._gave_up = True
+                    rest = _GOES_ON if self.goes_on_alone else _IS_REPEATED
                     raise RemoteError(
-                        f"{cut}; {failures} attempts to connect again failed. What runs there "
-                        "goes on and is found by the next command.",
+                        f"{cut}; {failures} attempts to connect again failed. {rest}",
                         next_command=self._resume,
                     ) from cut
-                pause_s = self._pauses_s[failures]
+                pause_s = pauses_s[failures]
                 failures += 1
                 self.cuts += 1
                 note = f"{cut}: again in {pause_s:g} s"
-                self._progress(Progress("connect", failures, len(self._pauses_s), note))
+                self._progress(Progress("connect", failures, len(pauses_s), note))
                 self._sleep(pause_s)
 
     def close(self) -> None:

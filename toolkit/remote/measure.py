@@ -59,10 +59,10 @@ def measure_on_device(
     there, "none" for trtexec; one that was named must work. Each engine gets `samples` inferences,
     or as many as fit into `seconds`. `resume` is the id of a measurement that was given up when its
     connection was lost: its error has the command with it, to which `repeated` adds what else the
-    caller's own command line held. Raises RemoteError for the device and the way to it,
-    ForeignEngineError for an engine of another GPU, InputError for an engine that nothing there can
-    time, one named twice, a budget of nothing or an id that is none, and what opening an engine
-    raises.
+    caller's own command line held; trtexec starts anew. Raises RemoteError for the device and the
+    way to it, ForeignEngineError for an engine of another GPU, InputError for an engine that
+    nothing there can time, one named twice, a budget of nothing or an id that is none, and what
+    opening an engine raises.
     """
     options = TimingOptions(threads, samples, seconds, warmup, batch, seed, layers, energy)
     opened = _open(engines, options)
@@ -81,7 +81,13 @@ def measure_on_device(
                 note = f"Edgekit {found.version} at {found.command}"
                 progress(Progress("inspect", 1, 1, note))
                 return measure_with_edgekit(
-                    link, found, opened, options, run=run, progress=progress
+                    link,
+                    found,
+                    opened,
+                    options,
+                    run=run,
+                    resumed=bool(resume),
+                    progress=progress,
                 )
             _check_may_be_trtexec(found, opened, options, host, named=bool(edgekit))
             why = f"timed with trtexec: {host} {found.why_not}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import signal
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,15 +14,17 @@ from shlex import join, quote
 from toolkit.artifacts import Engine, OnnxModel, digest_of_file, manifest_path
 from toolkit.errors import EdgekitError, RemoteError
 from toolkit.latency import Latency, read_latency
-from toolkit.progress import Progress, ProgressCallback
+from toolkit.progress import ProgressCallback
 from toolkit.remote.connection import ask
 from toolkit.remote.job import VANISHED, Job, JobEnd, run_job
 from toolkit.remote.link import Link
-from toolkit.remote.neighbours import disturbances, is_another_running
-from toolkit.remote.store import OLD, keep_there
+from toolkit.remote.neighbours import disturbances, meet_neighbours
+from toolkit.remote.run_folder import is_given_up, remove_folder
+from toolkit.remote.store import keep_there
 from toolkit.remote.their_edgekit import TheirEdgekit
 from toolkit.remote.timing_options import TimingOptions
 from toolkit.remote.transfer import fetch, put, remote_digest
+from toolkit.stop_signals import signals_to
 
 __all__ = ["measure_with_edgekit"]
 
@@ -43,12 +46,14 @@ def measure_with_edgekit(
     options: TimingOptions,
     *,
     run: str,
+    resumed: bool,
     progress: ProgressCallback,
 ) -> tuple[Latency, ...]:
     """Return the latency of each engine as `edgekit measure` of the device writes it down.
 
-    `run` is its id: after a long cut the same id and question find it running, or its answer.
-    Raises RemoteError with that Edgekit's own sentence when it refuses.
+    `run` is its id: after a long cut the same id and question find it running, or its answer. An
+    id that was `resumed` and found nothing is noted. Raises RemoteError with that Edgekit's own
+    sentence when it refuses.
     """
     digests = [digest_of_file(each.path) for each in engines]
     names = [f"{index}/{each.path.name}" for index, each in enumerate(engines)]
@@ -65,31 +70,30 @@ def measure_with_edgekit(
         progress=progress,
     )
     try:
-        for engine, place, name in zip(engines, kept, names, strict=True):
-            _bring(link, engine, place, f"{folder}/{name}", progress)
-        another = is_another_running(link, folder)
-        _write_script(link, folder, f"exec {join(words)} > {_ANSWER}")
-        end = run_job(link, Job(folder, "measure", _IS_WHOLE), progress=progress)
-        if end.code != 0:
-            raise _refusal(link, found, end, folder, names)
-        runs = _fetch(link, folder, progress)
-        another = another or is_another_running(link, folder)
-    except (KeyboardInterrupt, EdgekitError) as reason:
-        if not isinstance(reason.__cause__, ConnectionError):  # given up: it goes on, to be found
-            _clean_up(link, found, folder)
+        with signals_to(signal.default_int_handler):
+            for engine, place, name in zip(engines, kept, names, strict=True):
+                _bring(link, engine, place, f"{folder}/{name}", progress)
+            meet_neighbours(link, folder)
+            _write_script(link, folder, f"exec {join(words)} > {_ANSWER}")
+            end = run_job(link, Job(folder, "measure", _IS_WHOLE), progress=progress)
+            if end.code != 0:
+                raise _refusal(link, found, end, folder, names)
+            runs = _fetch(link, folder, progress)
+    except BaseException as reason:
+        if not is_given_up(reason):  # else it goes on, to be found
+            remove_folder(link, folder, progress)
         raise
-    try:
-        _clean_up(link, found, folder)
-    except RemoteError as error:  # the record is here: what is left there harms nobody
-        progress(Progress("clean up", 0, 1, f"{folder} stays there: {error.message}"))
+    disturbed = disturbances(link, folder)
+    remove_folder(link, folder, progress)
     if [one.digest for one in runs] != digests:
         raise RemoteError(
             f"Edgekit on {link.address} measured other files than it was sent.",
             next_command=found.there("edgekit doctor", link.address),
         )
-    disturbed = disturbances(link, another=another)
+    missed = (f"nothing of measurement {run} was found on {link.address}: measured from the start",)
+    notes = missed if resumed and not end.found else ()
     return tuple(
-        _at_home(one, each.path, link, found, end, disturbed)
+        _at_home(one, each.path, link, found, end, disturbed, notes)
         for one, each in zip(runs, engines, strict=True)
     )
 
@@ -160,15 +164,6 @@ def _refusal(
     )
 
 
-def _clean_up(link: Link, found: TheirEdgekit, folder: str) -> None:
-    """Remove this run's folder, and what runs that were given up left long ago."""
-    runs = quote(f"{found.folder}/runs")
-    script = (
-        f"rm -rf {quote(folder)}; find {runs} -mindepth 1 -maxdepth 1 {OLD} -exec rm -rf {{}} +"
-    )
-    link.step(lambda there: there.run(script))
-
-
 def _at_home(
     run: Latency,
     path: Path,
@@ -176,9 +171,10 @@ def _at_home(
     found: TheirEdgekit,
     end: JobEnd,
     disturbed: tuple[str, ...],
+    more: tuple[str, ...],
 ) -> Latency:
     """Return the run under the engine's name here, saying where and by what it was timed."""
-    notes = [f"timed on {link.address} by its Edgekit {found.version}", _COVERS]
+    notes = [f"timed on {link.address} by its Edgekit {found.version}", _COVERS, *more]
     if end.found:
         notes.append(f"the measurement was found {end.found} there: a connection was cut before")
     if link.cuts:

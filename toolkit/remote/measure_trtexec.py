@@ -21,8 +21,9 @@ from toolkit.progress import Progress, ProgressCallback
 from toolkit.remote.connection import Connection, ask
 from toolkit.remote.link import Link
 from toolkit.remote.machine import conditions_of, open_machine
-from toolkit.remote.neighbours import disturbances, is_another_running
+from toolkit.remote.neighbours import disturbances, meet_neighbours
 from toolkit.remote.preflight import Device, inspect_device
+from toolkit.remote.run_folder import is_given_up, remove_folder
 from toolkit.remote.store import keep_there
 from toolkit.remote.timing import WARMUP_MS, TimedRun, sensors_of, time_once, timing_flags
 from toolkit.remote.timing_options import TimingOptions
@@ -41,13 +42,6 @@ _COVERS = (
     "trtexec times copying in, computing and copying out of one inference; preprocessing is not "
     "part of it"
 )
-
-
-_STOP = """\
-cd {folder} || exit
-[ ! -f pid ] || kill "$(cat pid)" 2> /dev/null
-cd / && rm -rf {folder}
-"""
 
 
 @dataclass
@@ -84,20 +78,20 @@ def measure_with_trtexec(
     try:
         with signals_to(signal.default_int_handler):
             sent = _send(link, device, engines, run, progress)
-            another = is_another_running(link, folder)
+            meet_neighbours(link, folder)
             timed = [_probe(link, device, *each, folder, options.batch) for each in sent]
             block, before, after = _take_turns(link, device, timed, folder, options, progress, root)
-    except KeyboardInterrupt:
-        progress(Progress("stop", 0, 1, "ending trtexec on the device"))
-        link.step(lambda there: there.run(_STOP.format(folder=quote(folder))))
+    except BaseException as reason:
+        if not is_given_up(reason):
+            progress(Progress("stop", 0, 1, "ending trtexec on the device"))
+            remove_folder(link, folder, progress)
         raise
-    link.step(lambda there: there.run(f"rm -rf {quote(folder)}"))
-    another = another or is_another_running(link, folder)
+    disturbed = disturbances(link, folder)
+    remove_folder(link, folder, progress)
     interleaved, notes = uuid4().hex[:16], (why, *_unread(options))
     found = [
         _latency(each, link, device, interleaved, block, before, after, notes) for each in timed
     ]
-    disturbed = disturbances(link, another=another)
     found = [replace(one, unstable=(*disturbed, *one.unstable)) for one in found]
     if not options.layers:
         return tuple(found)

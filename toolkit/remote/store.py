@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import signal
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from shlex import quote
 
-from toolkit.progress import ProgressCallback
+from toolkit.errors import RemoteError
+from toolkit.progress import Progress, ProgressCallback
 from toolkit.remote.connection import Connection, ask
 from toolkit.remote.link import Link
 from toolkit.remote.preflight import check_room
+from toolkit.remote.run_folder import is_given_up
 from toolkit.remote.transfer import put, remote_digest
+from toolkit.stop_signals import signals_to
 
-__all__ = ["OLD", "keep_there"]
+__all__ = ["keep_there"]
 
-OLD = "-mtime +14"
-"""For `find`: what runs that were given up left so many days ago."""
+# What was given up so many days ago goes, before it is asked what room there is.
+_SWEEP = """\
+mkdir -p {store} {runs} && df -Pk {store} | tail -n 1
+find {store} -name '*.part' {old} -exec rm -f {{}} +
+find {runs} -mindepth 1 -maxdepth 1 {old} ! -name {own} -exec rm -rf {{}} +
+df -Pk {store} | tail -n 1
+"""
+_OLD = "-mtime +14"
 
 
 def keep_there(
@@ -30,12 +40,12 @@ def keep_there(
     """Return where the device has each engine, given with its digest, below `folder`, its own.
 
     What it does not have is brought there; a copy that was cut off is gone on with under the same
-    `run`, for another one may be copying the same engine at this moment. Raises RemoteError when
-    there is no room for all that.
+    `run`, for another one may be copying the same engine at this moment. What ends in another way
+    leaves none of its own. What others gave up long ago is removed first; `free_mib` is the room
+    before that. Raises RemoteError when there is no room for all that.
     """
     store = f"{folder}/engines"
-    make = f"mkdir -p {quote(store)} && find {quote(store)} -name '*.part' {OLD} -exec rm -f {{}} +"
-    link.step(lambda there: ask(there, make, what=f"make {store}"))
+    free_mib += _sweep(link, store, f"{folder}/runs", run)
     places = tuple(f"{store}/{digest[:16]}.engine" for _, digest in engines)
     missing = {
         place: engine
@@ -43,12 +53,44 @@ def keep_there(
         if not _is_there(link, place, digest)
     }
     parts = {place: f"{place}.{run}.part" for place in missing}
+    try:
+        with signals_to(signal.default_int_handler):
+            _bring_all(link, missing, parts, free_mib, progress)
+    except BaseException as reason:
+        if not is_given_up(reason):
+            _remove(link, parts.values(), progress)
+        raise
+    return places
+
+
+def _sweep(link: Link, store: str, runs: str, run: str) -> int:
+    """Remove what was given up long ago; return the MiB that this gave back."""
+    script = _SWEEP.format(store=quote(store), runs=quote(runs), own=quote(f"{run}*"), old=_OLD)
+    told = link.step(lambda there: ask(there, script, what=f"make {store}"))
+    before, after = (int(line.split()[3]) for line in told.splitlines())
+    return max(0, after - before) // 1024
+
+
+def _remove(link: Link, parts: Iterable[str], progress: ProgressCallback) -> None:
+    script = f"rm -f {' '.join(map(quote, parts))}"
+    try:
+        link.step(lambda there: there.run(script))
+    except RemoteError as error:  # the reason why they are not needed is what counts
+        progress(Progress("clean up", 0, 1, f"unfinished copies stay there: {error.message}"))
+
+
+def _bring_all(
+    link: Link,
+    missing: dict[str, Path],
+    parts: dict[str, str],
+    free_mib: int,
+    progress: ProgressCallback,
+) -> None:
     if missing:
         left = sum(_left_to_send(link, missing[place], part) for place, part in parts.items())
         link.step(lambda there: check_room(there, left, free_mib=free_mib))
     for place, engine in missing.items():
         _bring(link, engine, place, parts[place], progress)
-    return places
 
 
 def _is_there(link: Link, place: str, digest: str) -> bool:

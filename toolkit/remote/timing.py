@@ -13,7 +13,9 @@ from toolkit.artifacts import Engine
 from toolkit.errors import RemoteError
 from toolkit.explain import explain_text
 from toolkit.remote.connection import Connection, ask
+from toolkit.remote.neighbours import ALIVE
 from toolkit.remote.preflight import Device
+from toolkit.remote.run_folder import WORKS_HERE
 from toolkit.remote.trtexec import (
     BuildLog,
     QueryTime,
@@ -30,7 +32,8 @@ WARMUP_MS = 200
 # A run that an interrupted connection left behind would disturb this one.
 _RUN = """\
 mkdir -p {folder} && cd {folder} || exit
-[ ! -f pid ] || kill "$(cat pid)" 2> /dev/null
+! works_here || kill "$(cat pid)" 2> /dev/null
+: > {alive}
 rm -f times.json tegra.log
 : > tegra.log
 watch=
@@ -40,6 +43,7 @@ fi
 {command} > run.log 2>&1 < /dev/null & echo $! > pid
 wait $!; code=$?
 rm -f pid
+touch -c {alive}
 [ -z "$watch" ] || kill "$watch" 2> /dev/null
 cat run.log
 exit $code
@@ -97,7 +101,8 @@ def time_once(
 ) -> TimedRun:
     """Run the engine at `remote` once. Raises RemoteError when trtexec cannot run it."""
     words = [device.trtexec, f"--loadEngine={remote}", "--exportTimes=times.json", *flags]
-    script = _RUN.format(folder=quote(folder), command=join(words))
+    run = _RUN.format(folder=quote(folder), command=join(words), alive=ALIVE)
+    script = WORKS_HERE + run
     answer = there.run(script, timeout_s=timeout_s)
     log = read_build_log(answer.text)
     if answer.code != 0:

@@ -64,7 +64,11 @@ def left_there(device: SshDevice) -> list[Path]:
 
 
 def started_there(device: SshDevice) -> bool:
-    return any((folder / "pid").exists() for folder in left_there(device))
+    return bool(pids_there(device))
+
+
+def pids_there(device: SshDevice) -> list[Path]:
+    return [folder / "pid" for folder in left_there(device) if (folder / "pid").exists()]
 
 
 def for_tensorrt(device: SshDevice, model: Path) -> Engine:
@@ -137,6 +141,7 @@ def test_a_measurement_that_was_given_up_is_found_by_its_id(
     device.start()
     (run,) = measured(device, engine, resume=resume, **options)
     assert was_found(run)
+    assert not any("nothing of measurement" in note for note in run.notes)
     assert not left_there(device)
 
 
@@ -149,6 +154,9 @@ def test_an_id_with_another_question_finds_nothing(device: SshDevice, engine: Pa
     (run,) = measured(device, engine, resume=resume, samples=30)
     assert not was_found(run)
     assert len(run.samples_ms) == 30
+    assert (
+        f"nothing of measurement {resume} was found on {device.address}: measured from the start"
+    ) in run.notes
 
 
 @pytest.mark.parametrize("resume", ["../../x", "0123456789ABCDEF", "0123"])
@@ -189,18 +197,28 @@ def test_the_command_after_a_lost_connection_is_the_whole_command(
 def test_two_equal_commands_at_once_measure_one_each_and_know_of_each_other(
     device: SshDevice, engine: Path, place: Place
 ) -> None:
-    device.has_edgekit()
+    real = device.home / "real" / "edgekit"
+    device.has_edgekit(real)
+    wait = '[ "$1" != measure ] || while [ ! -f go ]; do sleep 0.1; done'  # in its own folder
+    device.command("edgekit", f'{wait}\nexec "{real}" "$@"')
     where = ("--host", str(device.address), "--port", str(device.port), "--identity", device.key)
-    words = ("measure", engine, *where, "--samples", "1000000", "--seconds", "6", "--threads", "1")
+    words = ("measure", engine, *where, "--samples", "30", "--threads", "1")
     with started(place, *words, "--json") as first:
         assert eventually(lambda: started_there(device), 60.0)
+        (outer,) = left_there(device)
         with started(place, *words, "--json") as second:
-            answers = [process.communicate(timeout=120)[0] for process in (first, second)]
+            assert eventually(lambda: len(pids_there(device)) == 2, 60.0)
+            (inner,) = set(left_there(device)) - {outer}
+            (inner / "go").touch()
+            answers = [second.communicate(timeout=120)[0]]
+        (outer / "go").touch()
+        answers.append(first.communicate(timeout=120)[0])
     assert [first.returncode, second.returncode] == [0, 0], answers
     runs = [json.loads(answer)["runs"][0] for answer in answers]
     assert runs[0]["run"] != runs[1]["run"]
     assert not any("found" in note for run in runs for note in run["notes"])
-    assert any("another measurement ran on" in why for run in runs for why in run["unstable"])
+    for run in runs:  # the first, too: the second began and ended while it ran
+        assert any("another measurement ran on" in why for why in run["unstable"])
     assert not left_there(device)
     assert len(list((device.home / ".cache" / "edgekit" / "engines").iterdir())) == 1
 
@@ -386,9 +404,9 @@ def test_the_command_line_measures_a_cpu_engine_over_ssh(
     assert run["conditions"]["measured_with"] == "edgekit 0.1.0"
     assert "energy" in run or "energy" in run["conditions"]
     assert read_latency(place.folder / "x.latency.json")[0].engine == str(engine)
-    for option in ("--edgekit", "--resume"):
+    for option, what in {"--edgekit": "something", "--resume": "the id of a measurement"}.items():
         plain = is_refusal(place.run("measure", engine, option, "x"))
-        assert f"{option} x is something on another machine: it goes with --host" in plain[0]
+        assert f"{option} x is {what} on another machine: it goes with --host" in plain[0]
     place.refuses("measure", engine, *where, "--edgekit", "no", says="has no Edgekit at no")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import pytest
 from tests.doubles.ssh_device import SshDevice
 from toolkit.errors import RemoteError
 from toolkit.progress import Progress
+from toolkit.remote import transfer
+from toolkit.remote.connection import Connection
 from toolkit.remote.link import Link, open_link
 from toolkit.remote.store import keep_there
 
@@ -114,3 +117,55 @@ def test_an_engine_that_was_altered_there_is_sent_again(
     place.write_bytes(b"rotten")
     assert _kept(link, device, engines[:1], ENOUGH_FOR_ONE)[1] == ["a.engine"]
     assert place.read_bytes() == engines[0][0].read_bytes()
+
+
+def test_a_full_disk_keeps_no_unfinished_copy(
+    link: Link, device: SshDevice, engines: list[tuple[Path, str]]
+) -> None:
+    with device.small_disk() as small:
+        with pytest.raises(RemoteError, match="No space left"):
+            keep_there(link, engines, run="one", folder=str(small), free_mib=9999, progress=_deaf)
+        assert not list((small / "engines").iterdir())
+
+
+def test_ctrl_c_keeps_no_unfinished_copy_and_a_lost_connection_does(
+    link: Link,
+    device: SshDevice,
+    engines: list[tuple[Path, str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ends: list[BaseException] = [KeyboardInterrupt(), RemoteError("lost", next_command="again")]
+    ends[1].__cause__ = ConnectionError("lost")
+    left: list[int] = []
+    digest_there = transfer.remote_digest
+
+    def end(there: Connection, remote: str) -> str:
+        if remote.endswith(".part"):
+            raise ends[len(left)]
+        return digest_there(there, remote)
+
+    monkeypatch.setattr(transfer, "remote_digest", end)
+    for reason in ends:
+        with pytest.raises(type(reason)):
+            _kept(link, device, engines[:1], ENOUGH_FOR_ONE)
+        left.append(len(list((device.home / "kept" / "engines").iterdir())))
+    assert left == [0, 1]
+
+
+def test_what_was_given_up_long_ago_makes_room_first(
+    link: Link, device: SshDevice, engines: list[tuple[Path, str]]
+) -> None:
+    kept = device.home / "kept"
+    old = [kept / "engines" / "x.engine.two.part", kept / "runs" / "two", kept / "runs" / "one-a"]
+    new = [kept / "engines" / "x.engine.six.part", kept / "runs" / "six"]
+    for path in (*old, *new):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x" * (40 << 20) if path == old[0] else b"x")
+    for path in old:
+        os.utime(path, (0, 0))
+    _kept(link, device, engines[:1], ENOUGH_FOR_ONE - 8)
+    assert [path.exists() for path in old] == [False, False, True]  # the last is this run's own
+    assert all(path.exists() for path in new)
+
+
+def _deaf(progress: Progress) -> None: ...
