@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from toolkit.errors import ModelError
+from toolkit.onnx_model.file import MAX_BYTES
 from toolkit.onnx_model.tidy import tidy
 from toolkit.preprocess import Preprocess
 from toolkit.progress import Progress, ProgressCallback, silent
@@ -79,7 +80,7 @@ def _logits(run: nn.Module, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
     try:
         with torch.no_grad():
             result = run(torch.from_numpy(inputs))
-    except (RuntimeError, ValueError, TypeError) as error:
+    except (RuntimeError, ValueError, TypeError, AssertionError) as error:
         shape = tuple(inputs.shape)
         raise ModelError(
             f"The network does not take an input of {shape}: {_first_line(error)}.",
@@ -130,7 +131,19 @@ def _export(
             "PyTorch's exporter returned nothing.", next_command="pip install --upgrade torch"
         )
     proto: onnx.ModelProto = program.model_proto
+    _check_size(proto)
     return proto
+
+
+def _check_size(model: onnx.ModelProto) -> None:
+    """Raise ModelError where one file cannot hold the weights."""
+    size = sum(len(tensor.raw_data) for tensor in model.graph.initializer)
+    if size > MAX_BYTES:
+        raise ModelError(
+            f"The network's weights take {size / 2**30:.1f} GiB, and one ONNX file holds at most "
+            "2 GiB; Edgekit keeps no weights in files beside it.",
+            next_command="edgekit import SMALLER_SOURCE --out model.onnx",
+        )
 
 
 def _onnx_logits(model: onnx.ModelProto, inputs: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -38,6 +38,8 @@ def build(name: str, classes: int, *, auxiliary: bool = False) -> nn.Module:
     options = dict(_OPTIONS.get(name, {}))
     if name in _OPTIONS:
         options["aux_logits"] = auxiliary
+    if name.startswith("vit_"):  # its positions are learned for one size: that of its pictures
+        options["image_size"] = preprocess_of(name).height
     network: nn.Module = get_model(name, weights=None, num_classes=classes, **options)
     return network
 

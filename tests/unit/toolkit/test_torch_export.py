@@ -62,3 +62,19 @@ def test_what_pytorch_cannot_export_is_refused_with_its_reason() -> None:
 
     with pytest.raises(ModelError, match="PyTorch cannot export this network"):
         graph_from_network(Branching(), SMALL)
+
+
+def test_a_network_that_asserts_another_size_is_refused_with_its_words() -> None:
+    class Asserting(torch.nn.Module):  # type: ignore[misc, name-defined]  # as a transformer does
+        def forward(self, images: object) -> object:
+            torch._assert(False, "Wrong image height! Expected 224 but got 16!")
+            return images
+
+    with pytest.raises(ModelError, match=r"does not take.*Expected 224 but got 16!"):
+        graph_from_network(Asserting(), SMALL)
+
+
+def test_weights_that_one_file_cannot_hold_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch_export, "MAX_BYTES", 1000)  # they are 10 kB
+    with pytest.raises(ModelError, match="one ONNX file holds at most 2 GiB"):
+        graph_from_network(classifier(), SMALL)

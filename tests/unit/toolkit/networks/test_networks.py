@@ -56,6 +56,12 @@ def test_networks_from_tensorflow_undo_the_normalisation_themselves(name: str) -
     assert build_network(name, 10).transform_input
 
 
+@pytest.mark.parametrize("name", ["vit_b_16", "vit_h_14"])
+def test_a_vision_transformer_has_the_positions_of_its_pictures(name: str) -> None:
+    with torch.device("meta"):  # vit_h_14 would take 2.5 GB
+        assert build_network(name, 10).image_size == preprocess_of(name).height
+
+
 def test_an_unknown_network_gets_a_suggestion() -> None:
     for function in (lambda name: build_network(name, 10), preprocess_of):
         with pytest.raises(InputError, match=r"'mobilenetv2'\. Did you mean 'mobilenet_v2'"):
