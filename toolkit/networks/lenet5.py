@@ -29,6 +29,12 @@ class LeNet5(nn.Module):
         self.classifier = nn.Sequential(
             nn.Flatten(), nn.Linear(120, 84), nn.Tanh(), nn.Linear(84, classes)
         )
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d | nn.Linear):
+                # Made for tanh (Glorot and Bengio 2010); PyTorch's own start is made for ReLU.
+                nn.init.xavier_uniform_(layer.weight)
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits (N, classes) of images (N, 1, 32, 32)."""
