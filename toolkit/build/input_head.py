@@ -14,6 +14,7 @@ from collections.abc import Mapping
 import onnx
 from onnx import TensorProto, helper
 
+from toolkit.onnx_model.external_data import subgraphs
 from toolkit.runtime.onnxruntime import INPUT_HEAD
 
 __all__ = ["cut_input_head"]
@@ -31,7 +32,7 @@ def cut_input_head(model: onnx.ModelProto) -> bool:
     graph = model.graph
     weights = {tensor.name: tensor for tensor in graph.initializer}
     inputs = [value for value in graph.input if value.name not in weights]
-    if len(inputs) != 1 or any(attribute.g.node for n in graph.node for attribute in n.attribute):
+    if len(inputs) != 1 or len(list(subgraphs(graph))) > 1:
         return False
     head = _chain(graph, inputs[0].name, weights)
     if not head:

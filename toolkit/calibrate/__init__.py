@@ -110,7 +110,8 @@ def calibrate(
     check_writable(out)
     source = open_model(model)
     keeps_ranges = implicit and from_cache is None  # of Q/DQ that is there already
-    quantized = is_quantized(model)
+    parsed = read_onnx(model)
+    quantized = is_quantized(parsed)
     if quantized and not keeps_ranges:
         raise InputError(
             f"{model} is quantized already: calibrate the float model it was made from.",
@@ -147,7 +148,7 @@ def calibrate(
         result = quantized_from_qdq(source, scheme_for_cache(scheme), images=digests)
         return _written(result, source, out, decision, started=started, data=data)
     result = quantize(
-        read_onnx(model),
+        parsed,
         data,
         scheme=scheme_for_cache(scheme) if implicit else scheme,
         method=method,

@@ -24,9 +24,9 @@ __all__ = ["is_quantized", "quantized_from_cache", "quantized_from_qdq"]
 _UNKNOWN = ": which images they were calibrated on is not known, so they may be scored, too"
 
 
-def is_quantized(model: Path) -> bool:
-    """Return whether a model holds Q/DQ. Raises ModelError."""
-    return any(node.op_type == "QuantizeLinear" for node in read_onnx(model).graph.node)
+def is_quantized(model: onnx.ModelProto) -> bool:
+    """Return whether a model holds Q/DQ."""
+    return any(node.op_type == "QuantizeLinear" for node in model.graph.node)
 
 
 def quantized_from_cache(source: OnnxModel, cache: Path, scheme: Scheme) -> Quantized:

@@ -13,8 +13,8 @@ from toolkit.camera.frame import Camera
 from toolkit.clock import MONOTONIC, Clock
 from toolkit.errors import CameraError, InputError
 from toolkit.live.answers import Answers, Inferred, View
-from toolkit.live.feed import POLICIES, Feed, Prepare
-from toolkit.live.frame_steps import Answer, frame_steps
+from toolkit.live.feed import POLICIES, Feed
+from toolkit.live.frame_steps import Answer, Prepare, frame_steps
 from toolkit.live.summary import LiveSummary
 from toolkit.progress import Progress, ProgressCallback, silent
 from toolkit.results import ResultSink

@@ -7,15 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.camera.frame import Camera, Frame, Status
 from toolkit.camera.frame_slot import FrameSlot
 from toolkit.clock import Clock
+from toolkit.live.frame_steps import Prepare
 from toolkit.live.threads import Workers
 
-__all__ = ["POLICIES", "Feed", "Prepare", "PreparedFrame"]
+__all__ = ["POLICIES", "Feed", "PreparedFrame"]
 
 POLICIES = ("latest", "queue")
 """latest: the newest frame wins, older ones are dropped. queue: every frame, in turn."""
@@ -31,9 +31,6 @@ class PreparedFrame:
     pixels: NDArray[Any]
     taken_s: float
     prepared_s: float
-
-
-Prepare = Callable[[NDArray[np.uint8]], NDArray[Any]]
 
 
 class Capture:

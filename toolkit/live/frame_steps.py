@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from toolkit.frame_input import input_from_bgr
 from toolkit.runtime.session import GivesMaps, Mapped, PreparesInput, Session
 
-__all__ = ["Answer", "Answered", "TakesFrames", "frame_steps"]
+__all__ = ["Answer", "Answered", "Prepare", "TakesFrames", "frame_steps"]
 
 Prepare = Callable[[NDArray[np.uint8]], NDArray[Any]]
+"""A BGR frame (H, W, 3) to what the `Answer` of its session takes."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A board with nothing but sh and a stand-in trtexec, where somebody unpacks a bundle by hand."""
+"""Boards with a stand-in trtexec: one reached over SSH, one where a bundle is unpacked by hand."""
 
 from __future__ import annotations
 
@@ -7,8 +7,22 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.doubles.ssh_device import STAND_IN
+from tests.doubles.ssh_device import STAND_IN, SshDevice
+from toolkit.artifacts import Engine
+from toolkit.remote.build import build_on_device
 from toolkit.remote.bundle import FOLDER
+
+
+def for_tensorrt(device: SshDevice, model: Path) -> Engine:
+    """Return an engine of four images, built on a device with a stand-in trtexec."""
+    return build_on_device(
+        model,
+        target="jetson-orin-nano-8gb",
+        host=device.address,
+        out=model.with_name("a.engine"),
+        batch="4",
+        root=str(device.root),
+    )
 
 
 def unpacked(bundle: Path, folder: Path) -> Path:

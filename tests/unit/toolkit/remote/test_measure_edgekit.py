@@ -18,14 +18,14 @@ import pytest
 from tests.bad_input.command import EDGEKIT, Place, is_refusal
 from tests.doubles.ssh_device import SshDevice
 from tests.unit.toolkit.onnx_graphs import classifier, contract
-from toolkit.artifacts import Engine, manifest_path
+from tests.unit.toolkit.remote.board import for_tensorrt
+from toolkit.artifacts import manifest_path
 from toolkit.build import build
 from toolkit.cli.remote_run import measure_there
 from toolkit.errors import EdgekitError, InputError, RemoteError
 from toolkit.latency import Latency, ratio_between, read_latency, write_latency
 from toolkit.onnx_model.file import write_onnx
 from toolkit.progress import Progress
-from toolkit.remote.build import build_on_device
 from toolkit.remote.connection import open_connection
 from toolkit.remote.measure import measure_on_device
 from toolkit.remote.their_edgekit import find_edgekit
@@ -69,17 +69,6 @@ def started_there(device: SshDevice) -> bool:
 
 def pids_there(device: SshDevice) -> list[Path]:
     return [folder / "pid" for folder in left_there(device) if (folder / "pid").exists()]
-
-
-def for_tensorrt(device: SshDevice, model: Path) -> Engine:
-    return build_on_device(
-        model,
-        target="jetson-orin-nano-8gb",
-        host=device.address,
-        out=model.with_name("a.engine"),
-        batch="4",
-        root=str(device.root),
-    )
 
 
 def test_cpu_engines_and_models_are_measured_in_turns_by_the_edgekit_there(

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from tests.doubles.ssh_device import SshDevice
+from tests.unit.toolkit.remote.board import for_tensorrt
 from toolkit.errors import RemoteError
 from toolkit.latency import Latency
 from toolkit.progress import Progress
 from toolkit.remote import measure_trtexec
-from toolkit.remote.build import build_on_device
 from toolkit.remote.link import Link, open_link
 from toolkit.remote.measure import measure_on_device
 from toolkit.remote.neighbours import disturbances
@@ -25,14 +25,7 @@ RUN = "a" * 16
 
 @pytest.fixture
 def engine(device: SshDevice, model: Path) -> Path:
-    return build_on_device(
-        model,
-        target="jetson-orin-nano-8gb",
-        host=device.address,
-        out=model.with_name("a.engine"),
-        batch="4",
-        root=str(device.root),
-    ).path
+    return for_tensorrt(device, model).path
 
 
 @pytest.fixture
