@@ -7,14 +7,15 @@ on a few images and judged by the logits (`trials`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
 from calibration.collect import Statistics, runs
-from calibration.execute import Runner
+from calibration.execute import Runner, in_turn
 from calibration.histogram import Histogram, merged
 from calibration.methods import METHODS
 from calibration.network import Network
@@ -31,7 +32,7 @@ __all__ = ["EFFORTS", "Choice", "Effort", "choose", "grid_for", "group_histogram
 
 FIRST_METHOD = "percentile-99.99"
 """What `auto` starts from; `fast` only asks, on images that it keeps, whether to widen it."""
-_NEGLIGIBLE = 0.1
+_NEGLIGIBLE = 0.25
 """Tensors with less than this share of the mean error keep the first method."""
 _OUTLIER = 32.0
 """Where channels lie farther apart, full equalization is offered, too. On a ResNet-18 with channels
@@ -62,7 +63,7 @@ class Effort:
 _METHODS = ("percentile-99.9", "percentile-99.999", "minmax", "mse")
 EFFORTS: dict[str, Effort] = {
     "fast": Effort(32, 0, 0, (), (), ()),
-    "balanced": Effort(128, 16, 0, (0.3,), (0.75,), _METHODS),
+    "balanced": Effort(128, 12, 0, (0.3,), (0.75,), _METHODS),
     "best": Effort(
         128, 64, 32, (0.2, 0.4, 0.6), (0.5, 0.75, 1.0), (*_METHODS, "entropy"), (0.7, 0.85, 1.2)
     ),
@@ -167,17 +168,20 @@ class _Search:
 
     def strengths(self) -> None:
         """Try every offered gain, and keep the best of each domain where it beats none."""
-        trials = {group: [self._trial(group)] for group in self._option}
+        trials: dict[str, list[Trial]] = {group: [] for group in self._option}
         for offers in self._offers.values():
             for _, options in offers:
                 for group, option in options.items():
                     span = self._range(group, FIRST_METHOD, option)
                     trials[group].append(self._trial(group, option, span))
-        errors = self._run(trials)
-        self._error = {group: found[0] for group, found in errors.items()}
+        for group, offered in trials.items():
+            offered.append(self._trial(group))  # mostly the loser, who is cheap as the last
+        alone = [offers[0][1] for offers in self._offers.values() if len(offers[0][1]) == 1]
+        errors = self._run(trials, rivals=list(chain.from_iterable(alone)))
+        self._error = {group: found[-1] for group, found in errors.items()}
         for domain, offers in self._offers.items():
             groups = list(offers[0][1])
-            totals = [sum(errors[g][i] for g in groups) for i in range(len(offers) + 1)]
+            totals = [sum(errors[g][i] for g in groups) for i in range(-1, len(offers))]
             best = int(np.argmin(totals))
             if best:
                 gain, options = offers[best - 1]
@@ -185,7 +189,7 @@ class _Search:
                 for group, option in options.items():
                     self._option[group] = option
                     self._span[group] = self._range(group, FIRST_METHOD)
-                    self._error[group] = errors[group][best]
+                    self._error[group] = errors[group][best - 1]
 
     def methods(self) -> None:
         """Try the other methods where the error is worth it."""
@@ -219,18 +223,38 @@ class _Search:
         )
 
     def _keep_best(self, spans: Mapping[str, Sequence[Range]]) -> None:
+        """Move to the candidate with the least error, where that is less than now.
+
+        The error has one valley: too narrow a range cuts values off, too wide a one rounds them
+        coarsely. Whatever lies beyond a candidate that is worse than the present range is worse.
+        """
+        offered = {group: _outwards(self._span[group], found) for group, found in spans.items()}
         trials = {
-            group: [self._trial(group, span=span) for span in found]
-            for group, found in spans.items()
+            group: [replace(self._trial(group, span=span), beyond=nearer) for span, nearer in found]
+            for group, found in offered.items()
+            if found
         }
-        for group, errors in self._run(trials).items():
+        for group, errors in self._run(trials, limits=self._error, rivals=trials).items():
             best = int(np.argmin(errors))
             if errors[best] < self._error[group]:
                 self._error[group] = errors[best]
-                self._span[group] = spans[group][best]
+                self._span[group] = offered[group][best][0]
 
-    def _run(self, trials: Mapping[str, Sequence[Trial]]) -> dict[str, list[float]]:
-        return output_errors(self._network, trials, self._images, progress=self._progress)
+    def _run(
+        self,
+        trials: Mapping[str, Sequence[Trial]],
+        *,
+        limits: Mapping[str, float] | None = None,
+        rivals: Collection[str] = (),
+    ) -> dict[str, list[float]]:
+        return output_errors(
+            self._network,
+            trials,
+            self._images,
+            limits=limits,
+            rivals=rivals,
+            progress=self._progress,
+        )
 
     def _trial(self, group: str, option: _Option | None = None, span: Range | None = None) -> Trial:
         option, span = option or self._option[group], span or self._span[group]
@@ -276,6 +300,23 @@ class _Search:
         return offers
 
 
+def _outwards(now: Range, spans: Sequence[Range]) -> list[tuple[Range, int | None]]:
+    """Return the spans that differ from `now` in width, the nearest first, narrower ones before.
+
+    Each comes with the place of the one before it on its side; None for the nearest.
+    """
+    width = now.high - now.low
+    by_width = {span.high - span.low: span for span in reversed(spans)}
+    nearest = sorted(by_width, key=lambda other: abs(other - width))
+    narrower = [by_width[other] for other in nearest if other < width]
+    wider = [by_width[other] for other in nearest if other > width]
+    return [
+        (span, start + place - 1 if place else None)
+        for side, start in ((narrower, 0), (wider, len(narrower)))
+        for place, span in enumerate(side)
+    ]
+
+
 def _scaled_histograms(
     network: Network,
     wanted: Sequence[tuple[Domain, NDArray[np.float32]]],
@@ -294,8 +335,8 @@ def _scaled_histograms(
         return result
     runner = Runner(with_probes(network.model, list(probes.values()), images=False))
     outputs = [name for probe in probes.values() for name in probe.outputs(images=False)]
-    for batch in runs([statistics.images], graph, 4):
-        values = runner.run({graph.inputs[0]: batch}, outputs)
+    kept = runs([statistics.images], graph, 2)
+    for values in in_turn(lambda batch: runner.run({graph.inputs[0]: batch}, outputs), kept):
         samples = {tensor: probe.sample(values) for tensor, probe in probes.items()}
         for (index, tensor), histogram in result.items():
             domain, gain = wanted[index]

@@ -10,7 +10,7 @@ import onnx
 from numpy.typing import NDArray
 
 from calibration.errors import CalibrationError
-from calibration.execute import Runner, batch_limit
+from calibration.execute import Runner, batch_limit, in_turn
 from calibration.graph import Graph
 from calibration.histogram import Histogram
 from calibration.inputs import InputSummary, InputWatch
@@ -22,9 +22,9 @@ __all__ = ["Batches", "Statistics", "TensorStatistics", "collect", "unstable"]
 Batches = Callable[[], Iterable[NDArray[np.float32]]]
 """Called once per pass over the images; yields float32 (n, C, H, W)."""
 
-_RUN_SIZE = 4
-"""Images per run: eight take the same time and 150 MiB more (MobileNetV2)."""
-_MEAN_IMAGES = 128
+_RUN_SIZE = 2
+"""Images per run, two runs at once: four take the same time and more memory (MobileNetV2)."""
+_MEAN_IMAGES = 64
 """Images behind a mean image. A mean over images and positions is steady long before."""
 _FIRST_SNAPSHOT = 16
 _KEPT_BYTES = 96 << 20
@@ -35,7 +35,7 @@ class TensorStatistics:
     """One tensor over all images; low, high and mean per channel are over every element.
 
     `low` is 0 where the graph proves that nothing is negative. `mean_image` (C, H, W) is the
-    mean over the first 128 images alone; None unless asked for.
+    mean over the first 64 images alone; None unless asked for.
     """
 
     histogram: Histogram
@@ -84,13 +84,9 @@ def collect(
     reservoir = _Reservoir(keep, np.random.default_rng(seed))
     history: dict[int, dict[str, float]] = {}
     watch, logits = InputWatch(), graph.outputs[0]
-    seen, runner, images = 0, None, bool(mean_images)
-    for batch in runs(batches, graph, _RUN_SIZE):
-        if runner is None or (images and seen >= _MEAN_IMAGES):
-            images = images and seen < _MEAN_IMAGES
-            runner = Runner(with_probes(model, probes, images=images))
-            outputs = [name for probe in probes for name in probe.outputs(images=images)]
-        values = runner.run({graph.inputs[0]: batch}, [*outputs, logits])
+    seen = 0
+    first = _MEAN_IMAGES if mean_images else 0
+    for batch, values in in_turn(_observe, _observations(model, probes, batches, first=first)):
         for probe in probes:
             probe.add(values, len(batch))
         watch.add(batch, values[logits])
@@ -161,6 +157,39 @@ def runs(
             count = min(limit, until, len(batch) - start)
             yield batch[start : start + count]
             start, seen = start + count, seen + count
+
+
+@dataclass(frozen=True)
+class _Observation:
+    """A run to come: its images, who runs them, and what to ask for."""
+
+    runner: Runner
+    source: str
+    outputs: list[str]
+    batch: NDArray[np.float32]
+
+
+def _observe(run: _Observation) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
+    return run.batch, run.runner.run({run.source: run.batch}, run.outputs)
+
+
+def _observations(
+    model: onnx.ModelProto,
+    probes: Sequence[Probe],
+    batches: Iterable[NDArray[np.float32]],
+    *,
+    first: int,
+) -> Iterator[_Observation]:
+    """Yield the runs over all images; the `first` ones give mean images, too."""
+    graph, seen, runner, images = Graph(model), 0, None, first > 0
+    for batch in runs(batches, graph, _RUN_SIZE):
+        if runner is None or (images and seen >= first):
+            images = images and seen < first
+            runner = Runner(with_probes(model, probes, images=images))
+            outputs = [name for probe in probes for name in probe.outputs(images=images)]
+            outputs.append(graph.outputs[0])
+        yield _Observation(runner, graph.inputs[0], outputs, batch)
+        seen += len(batch)
 
 
 class _Reservoir:

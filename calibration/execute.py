@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import os
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
 
 import numpy as np
 import onnx
@@ -14,20 +18,52 @@ from calibration.errors import CalibrationError
 from calibration.graph import Graph
 from calibration.rewrites import remove_dead
 
-__all__ = ["RUN_SIZE", "Runner", "batch_limit", "logits_in_runs", "logits_of", "up_to"]
+__all__ = ["RUN_SIZE", "Runner", "batch_limit", "in_turn", "logits_in_runs", "logits_of", "up_to"]
 
-RUN_SIZE = 2
+RUN_SIZE = 1
 """Images in one run. The activations of more leave the cache and fill memory: MobileNetV2 as Q/DQ
 took 22 ms of CPU time an image in runs of two, 31 in runs of four; in FP32 10 and 12."""
 
+_AT_ONCE = 2
+
+_Item = TypeVar("_Item")
+_Made = TypeVar("_Made")
+
+
+def in_turn(
+    action: Callable[[_Item], _Made], items: Iterable[_Item]
+) -> Generator[_Made, None, None]:
+    """Yield `action` of each item, in order; two are at work at once, in threads of their own.
+
+    For runs of a `Runner`: between its layers, and while its values are counted, a single run
+    leaves cores idle. Two at once, with one core each, took 0.8 of the time of one run after the
+    other on both (MobileNetV2). Whoever stops early has paid for up to three items more.
+    """
+    waiting: deque[Future[_Made]] = deque()
+    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="run") as pool:
+        try:
+            for item in items:
+                waiting.append(pool.submit(action, item))
+                if len(waiting) > _AT_ONCE:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
 
 class Runner:
-    """An ONNX Runtime session on the CPU that keeps Q/DQ in float, as TensorRT rounds them."""
+    """An ONNX Runtime session on the CPU that keeps Q/DQ in float, as TensorRT rounds them.
+
+    It leaves a core to the other run of `in_turn`; any thread may call `run`.
+    """
 
     def __init__(self, model: onnx.ModelProto) -> None:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         options.add_session_config_entry("session.disable_quant_qdq", "1")
+        options.intra_op_num_threads = max(1, _cores() - _AT_ONCE + 1)
         options.enable_cpu_mem_arena = False
         options.enable_mem_pattern = False  # it reserves the peak of every run at once
         # Spinning threads take the time of whoever decodes the next images.
@@ -65,8 +101,11 @@ def logits_in_runs(
     """Yield the first output of `model` for a few of `images` (n, C, H, W) after the other."""
     graph, runner = Graph(model), Runner(model)
     name, output, size = graph.inputs[0], graph.outputs[0], batch_limit(graph, RUN_SIZE)
-    for start in range(0, len(images), size):
-        yield runner.run({name: images[start : start + size]}, [output])[output]
+
+    def logits(start: int) -> NDArray[np.float32]:
+        return runner.run({name: images[start : start + size]}, [output])[output]
+
+    return in_turn(logits, range(0, len(images), size))
 
 
 def batch_limit(graph: Graph, wanted: int) -> int:
@@ -82,6 +121,13 @@ def batch_limit(graph: Graph, wanted: int) -> int:
             next_command="edgekit export model.pt --out model.onnx",
         )
     return 1
+
+
+def _cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def up_to(model: onnx.ModelProto, names: Sequence[str]) -> onnx.ModelProto:

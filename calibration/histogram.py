@@ -61,11 +61,20 @@ class Histogram:
         """Count `values`. Raises CalibrationError where one is NaN or infinite."""
         if values.size == 0:
             return
-        self.cover(float(np.min(values)), float(np.max(values)))
-        # A float32 and a power of two: the quotient is exact, so is the floor.
-        scaled = np.floor(values.reshape(-1) * np.float64(1.0 / self.width))
-        bins = np.clip(scaled.astype(np.int32), -HALF, HALF - 1)
-        self.counts += np.bincount(bins + HALF, minlength=2 * HALF)
+        self.cover(float(values.min()), float(values.max()))
+        self.count(values)
+
+    def count(self, values: NDArray[np.float32]) -> None:
+        """Count `values`, all of which lie in the range that `cover` was given."""
+        # A float32 and a power of two: the quotient is exact, so is the floor. In 32 bits it would
+        # not be where it leaves their exponents.
+        exact_in_32_bits = -100 <= self.exponent <= 0
+        factor = math.ldexp(1.0, -self.exponent)
+        scaled = values.reshape(-1) * (np.float32 if exact_in_32_bits else np.float64)(factor)
+        np.floor(scaled, out=scaled)
+        bins = scaled.astype(np.intp)
+        bins += HALF
+        self.counts += np.bincount(bins, minlength=2 * HALF)
 
     def quantile(self, share: float) -> float:
         """Return the value below which `share` of the values lie, linear within its bin."""

@@ -7,6 +7,7 @@ ReduceMin, ReduceMean and Slice 1.9 times.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -117,15 +118,17 @@ class Probe:
         else:
             flat = (count, len(self.low))
             high, mean = values[self._high].reshape(flat), values[self._mean].reshape(flat)
-            low = values[self._low].reshape(flat) if self._signed else np.zeros_like(high)
+            low = values[self._low].reshape(flat) if self._signed else self.low[None]
             sample = self.sample(values)
+        lowest, highest = float(low.min()), float(high.max())
         # The mean shows every NaN; a maximum may skip it.
-        if not all(np.isfinite(part).all() for part in (mean, high, low)):
+        if not all(map(math.isfinite, (lowest, highest, float(mean.sum(dtype=np.float64))))):
             raise CalibrationError(
                 f"Tensor {self.tensor!r} holds NaN or infinite values on a calibration image.",
                 next_command="edgekit inspect MODEL.onnx",
             )
-        self.low = np.minimum(self.low, low.min(axis=0))
+        if self._signed:
+            self.low = np.minimum(self.low, low.min(axis=0))
         self.high = np.maximum(self.high, high.max(axis=0))
         self.total = self.total + mean.sum(axis=0, dtype=np.float64)
         if self._image in values:
@@ -135,8 +138,8 @@ class Probe:
                 self.image_total = np.zeros_like(image)
             self.image_total += image
             self.image_count += count
-        self.histogram.add(sample)
-        self.histogram.cover(float(self.low.min()), float(self.high.max()))
+        self.histogram.cover(lowest, highest)
+        self.histogram.count(sample)
 
     def sample(self, values: dict[str, NDArray[np.float32]]) -> NDArray[np.float32]:
         """Return the sampled elements of one run, channels along axis 1."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import onnx
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from onnx import helper
 
 from calibration.collect import runs
-from calibration.execute import Runner
+from calibration.execute import Runner, in_turn
 from calibration.graph import Graph
 from calibration.histogram import Histogram
 from calibration.methods import METHODS
@@ -63,14 +64,12 @@ def sampling_effect(
     runner = Runner(_giving(with_probes(model, probes, images=False), outputs))
     whole = {probe.tensor: Histogram() for probe in probes}
     seen = 0
-    for image in runs(batches, graph, 1):
-        values = runner.run({graph.inputs[0]: image}, outputs)
+    first = islice(runs(batches, graph, 1), images)
+    for values in in_turn(lambda image: runner.run({graph.inputs[0]: image}, outputs), first):
         for probe in probes:
             probe.add(values, 1)
             whole[probe.tensor].add(values[probe.tensor])
         seen += 1
-        if seen == images:
-            break
     changes = {p.tensor: _change(p.histogram, whole[p.tensor]) for p in probes}
     worst = max(changes, key=lambda tensor: changes[tensor])
     median = float(np.median(list(changes.values())))

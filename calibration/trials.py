@@ -7,7 +7,9 @@ by the part of the network behind it, with nothing re-rounded at random in betwe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import math
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +18,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from calibration.execute import RUN_SIZE, Runner, batch_limit, logits_of, up_to
+from calibration.execute import RUN_SIZE, Runner, batch_limit, in_turn, logits_of, up_to
 from calibration.graph import Graph, Use
 from calibration.network import Network
 from calibration.placement import Pair
@@ -30,10 +32,15 @@ _READ, _SCALE, _ZERO = "edgekit_read", "edgekit_scale", "edgekit_zero_point"
 
 @dataclass(frozen=True)
 class Trial:
-    """A grid for a tensor, after a gain per channel (None: no gain) that its consumers undo."""
+    """A grid for a tensor, after a gain per channel (None: no gain) that its consumers undo.
+
+    `beyond` is the index of an earlier trial of the group: where that one passed the limit, this
+    one, which goes farther the same way, is not tried.
+    """
 
     grid: Grid
     gain: NDArray[np.float32] | None = None
+    beyond: int | None = None
 
 
 def output_errors(
@@ -41,52 +48,72 @@ def output_errors(
     trials: Mapping[str, Sequence[Trial]],
     images: NDArray[np.float32],
     *,
+    limits: Mapping[str, float] | None = None,
+    rivals: Collection[str] = (),
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, list[float]]:
     """Return, for each group of pairs and each of its trials, the squared error of the logits.
 
     Errors are relative to the power of the float logits, and those of the pairs of a group are
     added. Weights are rounded, and their bias corrected, in the layers that read the tensor.
+    A trial whose error passes the limit of its group costs no more images; its error is infinite.
+    In groups of `rivals` only the least error matters: it becomes the limit of the next trials,
+    where the group has a single pair.
     """
     pairs = [pair for pair in network.placement.pairs if trials.get(pair.group)]
     errors = {group: np.zeros(len(offered)) for group, offered in trials.items()}
     logits, done = logits_of(network.model, images), 0
+    power = float(np.square(logits, dtype=np.float64).sum())
+    scale = 1.0 / power if power > 0.0 else 0.0
+    most = {group: limit * power for group, limit in (limits or {}).items()}
+    single = {group for group, n in Counter(p.group for p in pairs).items() if n == 1}
+    rivals = single.intersection(rivals)
     for block in _blocks(network.graph, pairs, len(images)):
-        for pair, found in _block_errors(network, block, trials, images, logits).items():
-            errors[pair.group] += found
+        _add_errors(network, block, trials, images, logits, errors, most, rivals)
         done += len(block)
         if progress is not None:
             progress(done, len(pairs))
-    power = float(np.square(logits, dtype=np.float64).sum())
-    scale = 1.0 / power if power > 0.0 else 0.0
     return {group: [float(value * scale) for value in found] for group, found in errors.items()}
 
 
-def _block_errors(
+def _add_errors(
     network: Network,
     block: Sequence[tuple[Pair, _Tail]],
     trials: Mapping[str, Sequence[Trial]],
     images: NDArray[np.float32],
     logits: NDArray[np.float32],
-) -> dict[Pair, NDArray[np.float64]]:
-    """Return the squared logits errors of some pairs, whose tensors are in memory together."""
+    errors: Mapping[str, NDArray[np.float64]],
+    most: Mapping[str, float],
+    rivals: Collection[str],
+) -> None:
+    """Add the squared logits errors of some pairs, whose tensors are in memory together.
+
+    An error above what `most` says of its group becomes infinite: that trial is given up. So does
+    one above the least of the group before it, in groups of `rivals`.
+    """
     graph = network.graph
     needed = sorted(_needed(block))
     runner = Runner(up_to(network.model, needed))
     evaluators = {pair: _Evaluator(network, pair, tail) for pair, tail in block}
-    errors = {pair: np.zeros(len(trials[pair.group])) for pair, _ in block}
     size = batch_limit(graph, max(1, _CHUNK_BYTES // max(_bytes(graph, set(needed)), 1)))
     for start in range(0, len(images), size):
         part = slice(start, start + size)
         values = _values_of(runner, graph, images[part], needed)
+        last = start + size >= len(images)
         for pair, _ in block:
-            evaluator = evaluators[pair]
+            evaluator, found = evaluators[pair], errors[pair.group]
+            limit = most.get(pair.group, math.inf)
             for index, trial in enumerate(trials[pair.group]):
-                found = evaluator.logits(trial, values) - logits[part]
-                errors[pair][index] += np.square(found, dtype=np.float64).sum()
+                nearer = 0.0 if trial.beyond is None else found[trial.beyond]
+                if max(found[index], nearer) > limit:
+                    found[index] = math.inf
+                else:
+                    left = limit - found[index]
+                    found[index] += evaluator.error(trial, values, logits[part], limit=left)
+                if last and pair.group in rivals:
+                    limit = min(limit, found[index])  # it has seen all images
             if len(block) > 1:
                 evaluator.close()
-    return errors
 
 
 def _values_of(
@@ -94,10 +121,11 @@ def _values_of(
 ) -> dict[str, NDArray[np.float32]]:
     """Return `tensors` for all of `images`; the activations before them for a few at a time."""
     size, source = batch_limit(graph, RUN_SIZE), graph.inputs[0]
-    parts = [
-        runner.run({source: images[start : start + size]}, tensors)
-        for start in range(0, len(images), size)
-    ]
+
+    def values(start: int) -> dict[str, NDArray[np.float32]]:
+        return runner.run({source: images[start : start + size]}, tensors)
+
+    parts = list(in_turn(values, range(0, len(images), size)))
     return {name: np.concatenate([part[name] for part in parts]) for name in tensors}
 
 
@@ -111,30 +139,51 @@ class _Evaluator:
         self._heads: dict[int, Runner] = {}
         self._rest: Runner | None = None
 
-    def logits(self, trial: Trial, values: dict[str, NDArray[np.float32]]) -> NDArray[np.float32]:
-        """Return the logits with the tensor of this pair, and its readers, quantized."""
+    def error(
+        self,
+        trial: Trial,
+        values: Mapping[str, NDArray[np.float32]],
+        logits: NDArray[np.float32],
+        *,
+        limit: float,
+    ) -> float:
+        """Return the squared error of the logits, or infinity as soon as it passes `limit`."""
+        total, seen = 0.0, 0
+        for made in self._logits(trial, values):
+            found = made - logits[seen : seen + len(made)]
+            total += float(np.square(found, dtype=np.float64).sum())
+            seen += len(made)
+            if total > limit:
+                return math.inf
+        return total
+
+    def _logits(
+        self, trial: Trial, values: Mapping[str, NDArray[np.float32]]
+    ) -> Iterator[NDArray[np.float32]]:
+        """Yield the logits with the tensor of this pair, and its readers, quantized."""
         key, output = id(trial.gain), self._network.graph.outputs[0]
         if key not in self._heads:
             self._heads[key] = Runner(_head(self._network, self._pair, self._tail, trial))
         if self._rest is None and not self._tail.ends_here:
             self._rest = self._tail.open()
+        head, rest, tail = self._heads[key], self._rest, self._tail
+        tensor = values[self._pair.tensor]
         size = batch_limit(self._network.graph, RUN_SIZE)
-        found = []
-        for start in range(0, len(values[self._pair.tensor]), size):
+        grid: dict[str, Any] = {
+            _SCALE: np.asarray(trial.grid.scale, np.float32),
+            _ZERO: np.asarray(trial.grid.zero_point, trial.grid.dtype),
+        }
+
+        def logits(start: int) -> NDArray[np.float32]:
             part = slice(start, start + size)
-            inputs: dict[str, Any] = {
-                self._pair.tensor: values[self._pair.tensor][part],
-                _SCALE: np.asarray(trial.grid.scale, np.float32),
-                _ZERO: np.asarray(trial.grid.zero_point, trial.grid.dtype),
-            }
-            made = self._heads[key].run(inputs, self._tail.replaced)
-            if self._rest is None:
-                found.append(made[self._tail.replaced[0]])
-                continue
-            fed = {name: made[name] for name in self._tail.replaced}
-            fed |= {name: values[name][part] for name in self._tail.live}
-            found.append(self._rest.run(fed, [output])[output])
-        return np.concatenate(found)
+            made = head.run({self._pair.tensor: tensor[part], **grid}, tail.replaced)
+            if rest is None:
+                return made[tail.replaced[0]]
+            fed = {name: made[name] for name in tail.replaced}
+            fed |= {name: values[name][part] for name in tail.live}
+            return rest.run(fed, [output])[output]
+
+        return in_turn(logits, range(0, len(tensor), size))
 
     def close(self) -> None:
         """Give the memory of the sessions back."""

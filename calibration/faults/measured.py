@@ -11,7 +11,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from calibration.execute import RUN_SIZE, Runner, batch_limit, up_to
+from calibration.execute import RUN_SIZE, Runner, batch_limit, in_turn, up_to
 from calibration.faults.expected import ExpectedLayer
 from calibration.graph import Graph
 from calibration.histogram import Histogram
@@ -72,8 +72,12 @@ def local_errors(
     names = [value.name for value in work.graph.output]
     totals = dict.fromkeys(names, 0.0)
     runner, size = Runner(work), batch_limit(graph, RUN_SIZE)
-    for start in range(0, len(images), size):
-        values = runner.run({graph.inputs[0]: images[start : start + size]}, names)
+
+    def probed(start: int) -> dict[str, NDArray[np.float32]]:
+        return runner.run({graph.inputs[0]: images[start : start + size]}, names)
+
+    starts = range(0, len(images), size)
+    for start, values in zip(starts, in_turn(probed, starts), strict=True):
         for name in names:
             totals[name] += float(values[name])
         tick(min(start + size, len(images)))
@@ -96,14 +100,19 @@ def accumulated_errors(
     wanted = [first.node(layer.reference).output[0] for layer in layers]
     given = [second.node(layer.other).output[0] for layer in layers]
     runners = Runner(up_to(reference, wanted)), Runner(up_to(quantized, given))
-    size = min(batch_limit(first, 2), batch_limit(second, 2))
-    totals = np.zeros((len(layers), 5))
-    for start in range(0, len(images), size):
+    size = min(batch_limit(first, RUN_SIZE), batch_limit(second, RUN_SIZE))
+
+    def sums(start: int) -> NDArray[np.float64]:
         part = images[start : start + size]
         one = runners[0].run({first.inputs[0]: part}, wanted)
         other = runners[1].run({second.inputs[0]: part}, given)
-        for row, layer in enumerate(layers):
-            totals[row] += _sums(one[wanted[row]], other[given[row]], layer)
+        rows = zip(wanted, given, layers, strict=True)
+        return np.stack([_sums(one[name], other[made], layer) for name, made, layer in rows])
+
+    totals = np.zeros((len(layers), 5))
+    starts = range(0, len(images), size)
+    for start, found in zip(starts, in_turn(sums, starts), strict=True):
+        totals += found
         tick(min(start + size, len(images)))
     return {layer.other: _agreement(totals[i]) for i, layer in enumerate(layers)}
 

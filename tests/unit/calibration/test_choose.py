@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from calibration.choose import EFFORTS, Choice, choose, grid_for, group_histograms, levels_for
+from calibration.choose import (
+    EFFORTS,
+    Choice,
+    _outwards,
+    choose,
+    grid_for,
+    group_histograms,
+    levels_for,
+)
 from calibration.collect import Statistics
 from calibration.graph import prepare
 from calibration.histogram import Histogram
@@ -100,6 +108,14 @@ def test_equal_inputs_give_equal_choices() -> None:
     first, second = (_chosen(_model(5.0), "balanced")[0] for _ in range(2))
     assert first.ranges == second.ranges
     assert first.errors == second.errors
+
+
+def test_candidates_are_tried_from_the_present_range_outwards_on_both_sides() -> None:
+    now = Range(0.0, 4.0, "now")
+    spans = [Range(0.0, high, f"{high:g}") for high in (1.0, 6.0, 3.0, 4.0, 9.0, 6.0, 5.0)]
+    found = [(span.high, nearer) for span, nearer in _outwards(now, spans)]
+    assert found == [(3.0, None), (1.0, 0), (5.0, None), (6.0, 2), (9.0, 3)]
+    assert _outwards(now, [now]) == []
 
 
 @pytest.mark.parametrize("scheme", list(SCHEMES.values()), ids=list(SCHEMES))

@@ -47,6 +47,16 @@ def test_low_and_high_are_exact_and_memory_is_bounded(a: np.ndarray) -> None:
     assert len(histogram.counts) == 2 * HALF
 
 
+@settings(max_examples=80, deadline=None)
+@given(values, st.integers(-120, 20))
+def test_every_value_lies_in_the_bin_that_exact_division_gives(a: np.ndarray, shift: int) -> None:
+    scaled = np.ldexp(a, shift).astype(np.float32)
+    histogram = Histogram()
+    histogram.add(scaled)
+    bins = np.floor(scaled.astype(np.float64) / histogram.width).astype(np.int64)
+    assert np.array_equal(histogram.counts, np.bincount(bins + HALF, minlength=2 * HALF))
+
+
 def test_a_quantile_is_near_the_one_of_the_sample() -> None:
     sample = np.random.default_rng(0).normal(size=50_000).astype(np.float32)
     histogram = _of(sample)

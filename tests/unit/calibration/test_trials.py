@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import onnx
@@ -17,7 +19,7 @@ from calibration.placement import Pair
 from calibration.repair.equalize import domains, equalize
 from calibration.rounding import Grid
 from calibration.schemes import SCHEMES
-from calibration.trials import Trial, output_errors
+from calibration.trials import Trial, _Evaluator, output_errors
 from tests.unit.calibration.measured import measured
 from tests.unit.calibration.nets import Net
 
@@ -145,6 +147,59 @@ def test_a_few_images_are_in_flight_however_many_fit_the_tensors_kept(
     trials = {pair.group: [Trial(GRID)] for pair in network.placement.pairs}
     output_errors(network, trials, _images(64))
     assert max(runs) == RUN_SIZE
+
+
+def test_a_trial_above_its_limit_is_given_up_and_the_others_keep_their_errors() -> None:
+    network, images = _network(), _images()
+    groups = [pair.group for pair in network.placement.pairs]
+    trials = {group: [Trial(GRID), Trial(COARSE)] for group in groups}
+    whole = output_errors(network, trials, images)
+    limits = {group: (fine + coarse) / 2 for group, (fine, coarse) in whole.items()}
+    limited = output_errors(network, trials, images, limits=limits)
+    for group, (fine, _coarse) in whole.items():
+        assert limited[group] == [fine, math.inf]
+
+
+def test_what_lies_beyond_a_trial_that_was_given_up_is_not_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    network, images = _network(), _images()
+    group = network.placement.pairs[0].group
+    fine = output_errors(network, {group: [Trial(GRID)]}, images)[group][0]
+    tried: list[Trial] = []
+    error = _Evaluator.error
+
+    def counted(self: _Evaluator, trial: Trial, *rest: Any, limit: float) -> float:
+        tried.append(trial)
+        return error(self, trial, *rest, limit=limit)
+
+    monkeypatch.setattr(_Evaluator, "error", counted)
+    trials = [Trial(COARSE), Trial(GRID, beyond=0), Trial(GRID)]
+    found = output_errors(network, {group: trials}, images, limits={group: fine})[group]
+    assert found == [math.inf, math.inf, fine]
+    assert tried == [trials[0], trials[2]]
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 16 << 20])
+@pytest.mark.parametrize("block", ["chain", "residual", "depthwise"])
+def test_among_rivals_the_best_is_the_one_of_full_trials(
+    block: str, chunk_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("calibration.trials._CHUNK_BYTES", chunk_bytes)
+    network, images = _network(block), _images()
+    grids = [Grid(np.float32(scale), 0, np.int8) for scale in (0.4, 0.02, 0.06, 0.1, 0.03)]
+    groups = [pair.group for pair in network.placement.pairs]
+    trials = {group: [Trial(grid) for grid in grids] for group in groups}
+    whole = output_errors(network, trials, images)
+    rivals = output_errors(network, trials, images, rivals=groups)
+    given_up = 0
+    for group, errors in whole.items():
+        assert min(rivals[group]) == min(errors)
+        assert rivals[group].index(min(rivals[group])) == errors.index(min(errors))
+        given_up += rivals[group].count(math.inf)
+        if groups.count(group) > 1:
+            assert rivals[group] == errors
+    assert given_up > 0
 
 
 def test_groups_without_trials_are_not_run_and_progress_counts_the_others() -> None:
