@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from calibration.collect import Statistics, runs
+from calibration.efforts import Effort
 from calibration.execute import Runner, in_turn
 from calibration.histogram import Histogram, merged
 from calibration.methods import METHODS
@@ -28,7 +29,7 @@ from calibration.schemes import Scheme
 from calibration.table import Range
 from calibration.trials import Trial, output_errors
 
-__all__ = ["EFFORTS", "Choice", "Effort", "choose", "grid_for", "group_histograms", "levels_for"]
+__all__ = ["FIRST_METHOD", "Choice", "choose", "grid_for", "group_histograms", "levels_for"]
 
 FIRST_METHOD = "percentile-99.99"
 """What `auto` starts from; `fast` only asks, on images that it keeps, whether to widen it."""
@@ -37,39 +38,6 @@ _NEGLIGIBLE = 0.25
 _OUTLIER = 32.0
 """Where channels lie farther apart, full equalization is offered, too. On a ResNet-18 with channels
 planted 128 times as large it left 40.9 dB where the effort's own strengths left 29.8 dB."""
-
-
-@dataclass(frozen=True)
-class Effort:
-    """How much `auto` tries.
-
-    `kept`: images held for trials, scaled histograms and the last choice; `images`: how many of
-    them each trial sees; `moment_images`: how many decide how weights are rounded, 0 to round to
-    nearest.
-    `strengths`: of equalization; `depthwise_strengths`: where all consumers are depthwise, so
-    that their columns are rows and nothing is lost. `factors`: what the best range is multiplied
-    with in the end.
-    """
-
-    kept: int
-    images: int
-    moment_images: int
-    strengths: tuple[float, ...]
-    depthwise_strengths: tuple[float, ...]
-    methods: tuple[str, ...]
-    factors: tuple[float, ...] = ()
-
-
-_METHODS = ("percentile-99.9", "percentile-99.999", "minmax", "mse")
-EFFORTS: dict[str, Effort] = {
-    "fast": Effort(32, 0, 0, (), (), ()),
-    "balanced": Effort(128, 12, 0, (0.3,), (0.75,), _METHODS),
-    "best": Effort(
-        128, 64, 32, (0.2, 0.4, 0.6), (0.5, 0.75, 1.0), (*_METHODS, "entropy"), (0.7, 0.85, 1.2)
-    ),
-}
-SMALL_WEIGHT_MOMENTS = 16
-"""With 7 bits the rounding of weights is the largest error: every effort but `fast` treats it."""
 
 
 @dataclass(frozen=True)
@@ -176,8 +144,10 @@ class _Search:
                     trials[group].append(self._trial(group, option, span))
         for group, offered in trials.items():
             offered.append(self._trial(group))  # mostly the loser, who is cheap as the last
-        alone = [offers[0][1] for offers in self._offers.values() if len(offers[0][1]) == 1]
-        errors = self._run(trials, rivals=list(chain.from_iterable(alone)))
+        sets = [offers[0][1] for offers in self._offers.values()]
+        errors = self._run(
+            trials, rivals={g for groups in sets if len(groups) == 1 for g in groups}
+        )
         self._error = {group: found[-1] for group, found in errors.items()}
         for domain, offers in self._offers.items():
             groups = list(offers[0][1])
@@ -223,12 +193,8 @@ class _Search:
         )
 
     def _keep_best(self, spans: Mapping[str, Sequence[Range]]) -> None:
-        """Move to the candidate with the least error, where that is less than now.
-
-        The error has one valley: too narrow a range cuts values off, too wide a one rounds them
-        coarsely. Whatever lies beyond a candidate that is worse than the present range is worse.
-        """
-        offered = {group: _outwards(self._span[group], found) for group, found in spans.items()}
+        """Move to the candidate with the least error, where that is less than now."""
+        offered = {group: _offered(self._span[group], found) for group, found in spans.items()}
         trials = {
             group: [replace(self._trial(group, span=span), beyond=nearer) for span, nearer in found]
             for group, found in offered.items()
@@ -300,21 +266,22 @@ class _Search:
         return offers
 
 
-def _outwards(now: Range, spans: Sequence[Range]) -> list[tuple[Range, int | None]]:
-    """Return the spans that differ from `now` in width, the nearest first, narrower ones before.
+def _offered(now: Range, spans: Sequence[Range]) -> list[tuple[Range, int | None]]:
+    """Return the distinct spans other than `now`, the widest first.
 
-    Each comes with the place of the one before it on its side; None for the nearest.
+    Each that lies inside one that lies inside `now` comes with the place of that one: what cuts
+    off more than a range that was worse for cutting off is worse. Nothing such holds of wider
+    ranges: a rare large value is inside or not.
     """
-    width = now.high - now.low
-    by_width = {span.high - span.low: span for span in reversed(spans)}
-    nearest = sorted(by_width, key=lambda other: abs(other - width))
-    narrower = [by_width[other] for other in nearest if other < width]
-    wider = [by_width[other] for other in nearest if other > width]
-    return [
-        (span, start + place - 1 if place else None)
-        for side, start in ((narrower, 0), (wider, len(narrower)))
-        for place, span in enumerate(side)
-    ]
+    distinct = {(span.low, span.high): span for span in reversed(spans)}
+    distinct.pop((now.low, now.high), None)
+    ordered = sorted(distinct.values(), key=lambda span: span.low - span.high)
+    nested = [None, *(_inside(s, p) and _inside(p, now) for p, s in pairwise(ordered))]
+    return [(span, at - 1 if nested[at] else None) for at, span in enumerate(ordered)]
+
+
+def _inside(inner: Range, outer: Range) -> bool:
+    return outer.low <= inner.low and inner.high <= outer.high
 
 
 def _scaled_histograms(

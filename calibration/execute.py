@@ -21,8 +21,9 @@ from calibration.rewrites import remove_dead
 __all__ = ["RUN_SIZE", "Runner", "batch_limit", "in_turn", "logits_in_runs", "logits_of", "up_to"]
 
 RUN_SIZE = 1
-"""Images in one run. The activations of more leave the cache and fill memory: MobileNetV2 as Q/DQ
-took 22 ms of CPU time an image in runs of two, 31 in runs of four; in FP32 10 and 12."""
+"""Images in one run, of which two are at work. The activations of more leave the cache and fill
+memory: MobileNetV2 as Q/DQ took 6.9 ms an image on two cores, in runs of two 7.1; one run after the
+other, 22 ms of CPU time in runs of two and 31 in runs of four."""
 
 _AT_ONCE = 2
 
@@ -36,8 +37,9 @@ def in_turn(
     """Yield `action` of each item, in order; two are at work at once, in threads of their own.
 
     For runs of a `Runner`: between its layers, and while its values are counted, a single run
-    leaves cores idle. Two at once, with one core each, took 0.8 of the time of one run after the
-    other on both (MobileNetV2). Whoever stops early has paid for up to three items more.
+    leaves cores idle. Two at once, each with all cores but one, took 0.8 of the time of one run
+    after the other (MobileNetV2, two cores). Whoever stops early has paid for up to two items
+    more. An error of `items` is raised at once, before what is still at work.
     """
     waiting: deque[Future[_Made]] = deque()
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="run") as pool:

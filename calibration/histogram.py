@@ -65,7 +65,10 @@ class Histogram:
         self.count(values)
 
     def count(self, values: NDArray[np.float32]) -> None:
-        """Count `values`, all of which lie in the range that `cover` was given."""
+        """Count `values`, all of which lie in the range that `cover` was given.
+
+        Raises ValueError for values outside all bins, and for NaN.
+        """
         # A float32 and a power of two: the quotient is exact, so is the floor. In 32 bits it would
         # not be where it leaves their exponents.
         exact_in_32_bits = -100 <= self.exponent <= 0

@@ -114,7 +114,8 @@ class Probe:
     def add(self, values: dict[str, NDArray[np.float32]], count: int) -> None:
         """Add the outputs of one run over `count` images."""
         if self._rank == 2:
-            sample = low = high = mean = values[self.tensor]
+            sample = high = mean = values[self.tensor]
+            low = sample if self._signed else self.low[None]
         else:
             flat = (count, len(self.low))
             high, mean = values[self._high].reshape(flat), values[self._mean].reshape(flat)

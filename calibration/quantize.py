@@ -9,16 +9,9 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from calibration.choose import (
-    EFFORTS,
-    FIRST_METHOD,
-    SMALL_WEIGHT_MOMENTS,
-    Effort,
-    choose,
-    group_histograms,
-    levels_for,
-)
+from calibration.choose import FIRST_METHOD, choose, group_histograms, levels_for
 from calibration.collect import Batches, Statistics, collect
+from calibration.efforts import EFFORTS, SMALL_WEIGHT_MOMENTS, Effort
 from calibration.emit import Quantized, Recipe, emit, recentred_groups
 from calibration.errors import CalibrationError
 from calibration.graph import Graph, prepare

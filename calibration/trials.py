@@ -35,7 +35,7 @@ class Trial:
     """A grid for a tensor, after a gain per channel (None: no gain) that its consumers undo.
 
     `beyond` is the index of an earlier trial of the group: where that one passed the limit, this
-    one, which goes farther the same way, is not tried.
+    one, which cuts off more, is not tried.
     """
 
     grid: Grid
@@ -64,7 +64,8 @@ def output_errors(
     errors = {group: np.zeros(len(offered)) for group, offered in trials.items()}
     logits, done = logits_of(network.model, images), 0
     power = float(np.square(logits, dtype=np.float64).sum())
-    scale = 1.0 / power if power > 0.0 else 0.0
+    if power == 0.0:
+        return {group: [0.0] * len(offered) for group, offered in trials.items()}
     most = {group: limit * power for group, limit in (limits or {}).items()}
     single = {group for group, n in Counter(p.group for p in pairs).items() if n == 1}
     rivals = single.intersection(rivals)
@@ -73,7 +74,7 @@ def output_errors(
         done += len(block)
         if progress is not None:
             progress(done, len(pairs))
-    return {group: [float(value * scale) for value in found] for group, found in errors.items()}
+    return {group: [float(value / power) for value in found] for group, found in errors.items()}
 
 
 def _add_errors(
@@ -95,7 +96,7 @@ def _add_errors(
     needed = sorted(_needed(block))
     runner = Runner(up_to(network.model, needed))
     evaluators = {pair: _Evaluator(network, pair, tail) for pair, tail in block}
-    size = batch_limit(graph, max(1, _CHUNK_BYTES // max(_bytes(graph, set(needed)), 1)))
+    size = max(1, _CHUNK_BYTES // max(_bytes(graph, set(needed)), 1))
     for start in range(0, len(images), size):
         part = slice(start, start + size)
         values = _values_of(runner, graph, images[part], needed)

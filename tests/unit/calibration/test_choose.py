@@ -10,15 +10,15 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from calibration.choose import (
-    EFFORTS,
     Choice,
-    _outwards,
+    _offered,
     choose,
     grid_for,
     group_histograms,
     levels_for,
 )
 from calibration.collect import Statistics
+from calibration.efforts import EFFORTS
 from calibration.graph import prepare
 from calibration.histogram import Histogram
 from calibration.methods import METHODS
@@ -110,12 +110,17 @@ def test_equal_inputs_give_equal_choices() -> None:
     assert first.errors == second.errors
 
 
-def test_candidates_are_tried_from_the_present_range_outwards_on_both_sides() -> None:
+def test_only_what_cuts_off_more_than_a_loser_is_left_out() -> None:
     now = Range(0.0, 4.0, "now")
-    spans = [Range(0.0, high, f"{high:g}") for high in (1.0, 6.0, 3.0, 4.0, 9.0, 6.0, 5.0)]
-    found = [(span.high, nearer) for span, nearer in _outwards(now, spans)]
-    assert found == [(3.0, None), (1.0, 0), (5.0, None), (6.0, 2), (9.0, 3)]
-    assert _outwards(now, [now]) == []
+    spans = [Range(0.0, high, f"{high:g}") for high in (1.0, 6.0, 3.0, 4.0, 9.0, 6.0, 2.0)]
+    found = [(span.high, nearer) for span, nearer in _offered(now, spans)]
+    assert found == [(9.0, None), (6.0, None), (3.0, None), (2.0, 2), (1.0, 3)]
+    assert _offered(now, [now]) == []
+
+
+def test_a_range_that_is_narrower_only_in_width_is_tried() -> None:
+    now, other, third = Range(-1.0, 4.0, ""), Range(-0.5, 4.1, ""), Range(-0.5, 3.0, "")
+    assert [nearer for _, nearer in _offered(now, [other, third])] == [None, None]
 
 
 @pytest.mark.parametrize("scheme", list(SCHEMES.values()), ids=list(SCHEMES))

@@ -57,6 +57,13 @@ def test_every_value_lies_in_the_bin_that_exact_division_gives(a: np.ndarray, sh
     assert np.array_equal(histogram.counts, np.bincount(bins + HALF, minlength=2 * HALF))
 
 
+def test_a_value_too_small_for_32_bits_lies_below_zero_all_the_same() -> None:
+    histogram = Histogram()
+    histogram.add(np.array([-1e-45, 1e6], np.float32))
+    assert histogram.counts[HALF - 1] == 1
+    assert histogram.counts[HALF] == 0
+
+
 def test_a_quantile_is_near_the_one_of_the_sample() -> None:
     sample = np.random.default_rng(0).normal(size=50_000).astype(np.float32)
     histogram = _of(sample)

@@ -35,6 +35,12 @@ def _network(block: str = "chain") -> Network:
         x = net.add("Relu", net.add("Add", x, y, name="add"), name="sum")
     elif block == "depthwise":
         x = net.add("Relu", net.conv(x, 6, 3, name="b", group=6), name="act2")
+    elif block == "pooled":  # the tensor and its pooled values share a scale: a group of two
+        y = net.add("MaxPool", x, kernel_shape=[2, 2], strides=[2, 2], name="pool")
+        z = net.add(
+            "MaxPool", net.conv(x, 6, 3, name="d"), kernel_shape=[2, 2], strides=[2, 2], name="far"
+        )
+        x = net.add("Relu", net.add("Add", net.conv(y, 6, 3, name="b"), z, name="add"), name="sum")
     x = net.add("Relu", net.conv(x, 8, 3, name="c"), name="last")
     pooled = net.add("Flatten", net.add("GlobalAveragePool", x))
     model = prepare(net.model(net.gemm(pooled, 8, 5)))
@@ -149,7 +155,11 @@ def test_a_few_images_are_in_flight_however_many_fit_the_tensors_kept(
     assert max(runs) == RUN_SIZE
 
 
-def test_a_trial_above_its_limit_is_given_up_and_the_others_keep_their_errors() -> None:
+@pytest.mark.parametrize("chunk_bytes", [1, 16 << 20])
+def test_a_trial_above_its_limit_is_given_up_and_the_others_keep_their_errors(
+    chunk_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("calibration.trials._CHUNK_BYTES", chunk_bytes)
     network, images = _network(), _images()
     groups = [pair.group for pair in network.placement.pairs]
     trials = {group: [Trial(GRID), Trial(COARSE)] for group in groups}
@@ -181,7 +191,7 @@ def test_what_lies_beyond_a_trial_that_was_given_up_is_not_run(
 
 
 @pytest.mark.parametrize("chunk_bytes", [1, 16 << 20])
-@pytest.mark.parametrize("block", ["chain", "residual", "depthwise"])
+@pytest.mark.parametrize("block", ["chain", "residual", "depthwise", "pooled"])
 def test_among_rivals_the_best_is_the_one_of_full_trials(
     block: str, chunk_bytes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -200,6 +210,7 @@ def test_among_rivals_the_best_is_the_one_of_full_trials(
         if groups.count(group) > 1:
             assert rivals[group] == errors
     assert given_up > 0
+    assert (block == "pooled") == (len(set(groups)) < len(groups))
 
 
 def test_groups_without_trials_are_not_run_and_progress_counts_the_others() -> None:
