@@ -68,8 +68,10 @@ def back_to_back(session: Session, batch: NDArray[np.float32], n: int) -> tuple[
 def neighbour(engine: Path, clip: Path, fps: float) -> Iterator[None]:
     """Let another process do what the loop does beside the engine, at `fps` frames a second."""
     command = [sys.executable, "-m", "benchmarks.live_neighbour", str(engine), str(clip), str(fps)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
-        time.sleep(2.0)  # it imports, and opens the engine
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()  # it has imported, and prepared a frame
         yield
         if process.poll() is not None:
             raise SystemExit("the neighbour ended early")
@@ -185,7 +187,7 @@ def main() -> None:
             ],
         }
     values = {
-        "command": " ".join(["python -m benchmarks.live", *map(str, sys.argv[1:])]),
+        "command": " ".join(["python -m benchmarks.live", *sys.argv[1:]]),
         "engine": engine.name,
         "digest": digest_of_file(engine),
         **runs,

@@ -3,7 +3,8 @@
     python -m benchmarks.live_neighbour ENGINE CLIP FPS
 
 What the live loop does beside the engine, without the loop: `benchmarks.live` runs inference next
-to it, to tell what a busy second core costs from what the loop costs. Ends when stdin closes.
+to it, to tell what a busy second core costs from what the loop costs. Says "ready" after its
+first frame; ends when stdin closes.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ def main() -> None:
             if not isinstance(frame, Frame):
                 raise SystemExit(f"the clip ended: {frame}")
             prepare(frame.image)
+            if frame.index == 0:
+                print("ready", flush=True)
             due_s = max(due_s + 1.0 / float(fps), time.monotonic() - 0.1)
             ended.wait(max(0.0, due_s - time.monotonic()))
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from calibration.collect import Statistics, runs
 from calibration.efforts import Effort
-from calibration.execute import Runner, in_turn
+from calibration.execute import Runner
 from calibration.histogram import Histogram, merged
 from calibration.methods import METHODS
 from calibration.network import Network
@@ -303,7 +303,7 @@ def _scaled_histograms(
     runner = Runner(with_probes(network.model, list(probes.values()), images=False))
     outputs = [name for probe in probes.values() for name in probe.outputs(images=False)]
     kept = runs([statistics.images], graph, 2)
-    for values in in_turn(lambda batch: runner.run({graph.inputs[0]: batch}, outputs), kept):
+    for values in runner.run_each(graph.inputs[0], kept, outputs):
         samples = {tensor: probe.sample(values) for tensor, probe in probes.items()}
         for (index, tensor), histogram in result.items():
             domain, gain = wanted[index]

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 import numpy as np
@@ -16,6 +13,7 @@ from onnx import helper
 
 from calibration.errors import CalibrationError
 from calibration.graph import Graph
+from calibration.parallel import available_cpus, in_order
 from calibration.rewrites import remove_dead
 
 __all__ = ["RUN_SIZE", "Runner", "batch_limit", "in_turn", "logits_in_runs", "logits_of", "up_to"]
@@ -41,18 +39,7 @@ def in_turn(
     after the other (MobileNetV2, two cores). Whoever stops early has paid for up to two items
     more. An error of `items` is raised at once, before what is still at work.
     """
-    waiting: deque[Future[_Made]] = deque()
-    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="run") as pool:
-        try:
-            for item in items:
-                waiting.append(pool.submit(action, item))
-                if len(waiting) > _AT_ONCE:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+    return in_order(action, items, threads=_AT_ONCE, ahead=_AT_ONCE, name="run")
 
 
 class Runner:
@@ -65,7 +52,7 @@ class Runner:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         options.add_session_config_entry("session.disable_quant_qdq", "1")
-        options.intra_op_num_threads = max(1, _cores() - _AT_ONCE + 1)
+        options.intra_op_num_threads = max(1, available_cpus() - _AT_ONCE + 1)
         options.enable_cpu_mem_arena = False
         options.enable_mem_pattern = False  # it reserves the peak of every run at once
         # Spinning threads take the time of whoever decodes the next images.
@@ -91,6 +78,12 @@ class Runner:
         values = self._session.run(computed, inputs) if self._session and computed else []
         return {**dict(zip(computed, values, strict=True)), **inputs}
 
+    def run_each(
+        self, source: str, batches: Iterable[NDArray[np.float32]], outputs: Sequence[str]
+    ) -> Iterator[dict[str, NDArray[np.float32]]]:
+        """Yield the values of `outputs` for each batch given to `source`, `in_turn`."""
+        return in_turn(lambda batch: self.run({source: batch}, outputs), batches)
+
 
 def logits_of(model: onnx.ModelProto, images: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the first output of `model` for `images` (n, C, H, W), a few at a time."""
@@ -103,11 +96,8 @@ def logits_in_runs(
     """Yield the first output of `model` for a few of `images` (n, C, H, W) after the other."""
     graph, runner = Graph(model), Runner(model)
     name, output, size = graph.inputs[0], graph.outputs[0], batch_limit(graph, RUN_SIZE)
-
-    def logits(start: int) -> NDArray[np.float32]:
-        return runner.run({name: images[start : start + size]}, [output])[output]
-
-    return in_turn(logits, range(0, len(images), size))
+    batches = (images[start : start + size] for start in range(0, len(images), size))
+    return (values[output] for values in runner.run_each(name, batches, [output]))
 
 
 def batch_limit(graph: Graph, wanted: int) -> int:
@@ -123,13 +113,6 @@ def batch_limit(graph: Graph, wanted: int) -> int:
             next_command="edgekit export model.pt --out model.onnx",
         )
     return 1
-
-
-def _cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def up_to(model: onnx.ModelProto, names: Sequence[str]) -> onnx.ModelProto:

@@ -73,7 +73,8 @@ class Histogram:
         # not be where it leaves their exponents.
         exact_in_32_bits = -100 <= self.exponent <= 0
         factor = math.ldexp(1.0, -self.exponent)
-        scaled = values.reshape(-1) * (np.float32 if exact_in_32_bits else np.float64)(factor)
+        kind = np.float32 if exact_in_32_bits else np.float64
+        scaled = np.multiply(values.reshape(-1), factor, dtype=kind)
         np.floor(scaled, out=scaled)
         bins = scaled.astype(np.intp)
         bins += HALF

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 
 from calibration.collect import runs
-from calibration.execute import Runner, in_turn, up_to
+from calibration.execute import Runner, up_to
 from calibration.graph import Graph
 from calibration.nodes import attribute
 from calibration.window import Window, window_of
@@ -53,18 +52,12 @@ def input_moments(
     for part in _parts(graph, layers):
         sums = {node.name: _Sums(graph, node) for node in part}
         tensors = sorted({node.input[0] for node in part})
-        action = partial(_values, Runner(up_to(model, tensors)), graph.inputs[0], tensors)
-        for values in in_turn(action, runs([images], graph, 2)):
+        runner = Runner(up_to(model, tensors))
+        for values in runner.run_each(graph.inputs[0], runs([images], graph, 2), tensors):
             for node in part:
                 sums[node.name].add(values[node.input[0]])
         found |= {name: entry.moments() for name, entry in sums.items()}
     return found
-
-
-def _values(
-    runner: Runner, source: str, tensors: Sequence[str], batch: NDArray[np.float32]
-) -> dict[str, NDArray[np.float32]]:
-    return runner.run({source: batch}, tensors)
 
 
 class _Sums:

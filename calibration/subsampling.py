@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from onnx import helper
 
 from calibration.collect import runs
-from calibration.execute import Runner, in_turn
+from calibration.execute import Runner
 from calibration.graph import Graph
 from calibration.histogram import Histogram
 from calibration.methods import METHODS
@@ -65,7 +65,7 @@ def sampling_effect(
     whole = {probe.tensor: Histogram() for probe in probes}
     seen = 0
     first = islice(runs(batches, graph, 1), images)
-    for values in in_turn(lambda image: runner.run({graph.inputs[0]: image}, outputs), first):
+    for values in runner.run_each(graph.inputs[0], first, outputs):
         for probe in probes:
             probe.add(values, 1)
             whole[probe.tensor].add(values[probe.tensor])

@@ -122,11 +122,8 @@ def _values_of(
 ) -> dict[str, NDArray[np.float32]]:
     """Return `tensors` for all of `images`; the activations before them for a few at a time."""
     size, source = batch_limit(graph, RUN_SIZE), graph.inputs[0]
-
-    def values(start: int) -> dict[str, NDArray[np.float32]]:
-        return runner.run({source: images[start : start + size]}, tensors)
-
-    parts = list(in_turn(values, range(0, len(images), size)))
+    batches = (images[start : start + size] for start in range(0, len(images), size))
+    parts = list(runner.run_each(source, batches, tensors))
     return {name: np.concatenate([part[name] for part in parts]) for name in tensors}
 
 

@@ -73,11 +73,10 @@ def local_errors(
     totals = dict.fromkeys(names, 0.0)
     runner, size = Runner(work), batch_limit(graph, RUN_SIZE)
 
-    def probed(start: int) -> dict[str, NDArray[np.float32]]:
-        return runner.run({graph.inputs[0]: images[start : start + size]}, names)
-
     starts = range(0, len(images), size)
-    for start, values in zip(starts, in_turn(probed, starts), strict=True):
+    batches = (images[start : start + size] for start in starts)
+    probed = runner.run_each(graph.inputs[0], batches, names)
+    for start, values in zip(starts, probed, strict=True):
         for name in names:
             totals[name] += float(values[name])
         tick(min(start + size, len(images)))

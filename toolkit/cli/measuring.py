@@ -73,15 +73,15 @@ def live(
 
     Example: `edgekit live model.int8.cpu.onnx --camera synthetic://640x480@30 --frames 300`
     """
+    from calibration.parallel import available_cpus
     from toolkit.cli.live_options import LiveOptions
     from toolkit.cli.live_run import run
-    from toolkit.datasets.decode import cores
 
     options = LiveOptions(
         camera=camera,
         frames=frames,
         # With every core in the engine, decoding and preprocessing have none: half the throughput.
-        threads=threads or max(1, cores() - 1),
+        threads=threads or max(1, available_cpus() - 1),
         policy=policy,
         warmup=warmup,
         results=results,

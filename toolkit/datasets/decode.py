@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from calibration.parallel import available_cpus, in_order
 from toolkit.images import read_image
 
-__all__ = ["cores", "decoded"]
+__all__ = ["decoded"]
 
 
 class _HasPath(Protocol):
@@ -24,13 +22,6 @@ class _HasPath(Protocol):
 
 _Item = TypeVar("_Item", bound=_HasPath)
 _Prepared = TypeVar("_Prepared")
-
-
-def cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def decoded(
@@ -45,21 +36,9 @@ def decoded(
     At most `ahead` + 2 x threads pictures are decoded before they are asked for, so memory does
     not grow with the data set. Raises ImageError, naming the file, and then reads no further.
     """
-    threads = threads or cores()
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
-    waiting: deque[tuple[_Item, Future[_Prepared]]] = deque()
-    try:
-        for item in items:
-            waiting.append((item, pool.submit(_decode, item.path, prepare)))
-            if len(waiting) > ahead + 2 * threads:
-                first, future = waiting.popleft()
-                yield first, future.result()
-        while waiting:
-            first, future = waiting.popleft()
-            yield first, future.result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
 
+    def decode(item: _Item) -> tuple[_Item, _Prepared]:
+        return item, prepare(read_image(item.path))
 
-def _decode(path: Path, prepare: Callable[[NDArray[np.uint8]], _Prepared]) -> _Prepared:
-    return prepare(read_image(path))
+    threads = threads or available_cpus()
+    return in_order(decode, items, threads=threads, ahead=ahead + 2 * threads, name="decode")

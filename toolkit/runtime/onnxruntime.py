@@ -8,7 +8,6 @@ a tiny network, no difference on MobileNetV2 (ONNX Runtime 1.32).
 from __future__ import annotations
 
 import base64
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +18,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
+from calibration.parallel import available_cpus
 from toolkit.artifacts import Engine, OnnxModel, origin_of
 from toolkit.contract import Contract
 from toolkit.errors import InputError, ModelError
@@ -194,13 +194,6 @@ def open_float_session(
         backend="onnxruntime-float",
         note=_FLOAT_NOTE if quantized else "",
     )
-
-
-def available_cpus() -> int:
-    """Return how many CPUs this process may use; ONNX Runtime would count all of the machine's."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def session_options(
