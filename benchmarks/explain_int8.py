@@ -32,6 +32,7 @@ from calibration.nodes import attribute, set_constant
 from calibration.placement import place
 from calibration.quantize import quantize
 from calibration.repair.bias import correction, needs_mean_image, window_means
+from calibration.repair.pixels import Levels, with_pixel_codes
 from calibration.repair.recentre import Recentred, recentre
 from calibration.schemes import SCHEMES
 from calibration.sqnr import sqnr_db
@@ -61,6 +62,10 @@ PAGE = DOCS / "recentring-and-bias-correction.md"
 _FIGURE = re.compile(r"-?\d+(?:\.\d+)?(?=<!--(\w+)-->)")
 _SCHEME = SCHEMES["tensorrt"]
 _SIDE = 32
+_LEVELS = Levels(
+    factor=tuple(std / IMAGENET.scale for std in IMAGENET.std),
+    offset=tuple(mean / IMAGENET.scale for mean in IMAGENET.mean),
+)
 
 
 @dataclass(frozen=True)
@@ -140,6 +145,7 @@ def explained(model: onnx.ModelProto, images: NDArray[np.float32]) -> Explained:
     shifted = recentre(ready, network.placement, ranges, weight_bits=8)
     tensor = next(iter(t for t in shifted.shifts if t in ranges))
     codes = _one_tensor(ready, images, tensor, ranges[tensor])
+    picture = ready.graph.input[0].name
     uncorrected, corrected = (
         sqnr_db(wanted, logits_of(rounded_model(n, {}), images)) for n in (plain, network)
     )
@@ -156,6 +162,8 @@ def explained(model: onnx.ModelProto, images: NDArray[np.float32]) -> Explained:
         "recentred_db": emitted(shifted),
         "float_weights_db": emitted(_with_float_sums(shifted, ready)),
         "zero_padding_db": emitted(_with_zero_padding(shifted)),
+        "levels_db": emitted(_on_levels(ready, network, ranges)),
+        "picture_db": _one_tensor(ready, images, picture, ranges[picture])["symmetric_tensor_db"],
         "weights_db": uncorrected,
         "corrected_db": corrected,
     }
@@ -247,6 +255,16 @@ def _with_float_sums(shifted: Recentred, ready: onnx.ModelProto) -> Recentred:
         bias = np.asarray(now.constant(now.node(node.name).input[2]), np.float64)
         set_constant(model, now.node(node.name).input[2], (bias + shift * lost).astype(np.float32))
     return replace(shifted, model=model)
+
+
+def _on_levels(ready: onnx.ModelProto, network: Network, ranges: dict[str, Range]) -> Recentred:
+    """Return the recentred model whose picture is quantized on its own levels."""
+    coded = with_pixel_codes(ready, network.placement, _LEVELS)
+    if coded is None:
+        raise ValueError("something else than INT8 convolutions reads the picture")
+    placement = place(coded.model, _SCHEME)
+    known = {**ranges, coded.tensor: coded.span}
+    return recentre(coded.model, placement, known, weight_bits=8)
 
 
 def _uncorrected(ready: onnx.ModelProto) -> Network:

@@ -173,13 +173,14 @@ class _Search:
 
     def factors(self) -> None:
         """Shrink and widen the best ranges."""
-        spans = {}
-        for group, span in self._span.items():
-            scaled = [
+        spans = {
+            group: [
                 Range(span.low * f, span.high * f, f"{span.method} x {f:g}")
                 for f in self._effort.factors
             ]
-            spans[group] = scaled
+            for group, span in self._span.items()
+            if group not in self._network.pinned
+        }
         self._keep_best(spans)
 
     def choice(self) -> Choice:
@@ -229,7 +230,8 @@ class _Search:
 
     def _range(self, group: str, method: str, option: _Option | None = None) -> Range:
         levels = levels_for(self._scheme, recentred=group in self._recentred)
-        return METHODS[method]((option or self._option[group]).histogram, levels)
+        histogram = (option or self._option[group]).histogram
+        return self._network.pinned.get(group) or METHODS[method](histogram, levels)
 
     def _equalized(
         self, statistics: Statistics

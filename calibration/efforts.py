@@ -31,7 +31,7 @@ class Effort:
 _METHODS = ("percentile-99.9", "percentile-99.999", "minmax", "mse")
 EFFORTS: dict[str, Effort] = {
     "fast": Effort(32, 0, 0, (), (), ()),
-    "balanced": Effort(128, 12, 0, (0.3,), (0.75,), _METHODS),
+    "balanced": Effort(128, 12, 8, (0.3,), (0.75,), _METHODS),
     "best": Effort(
         128, 64, 32, (0.2, 0.4, 0.6), (0.5, 0.75, 1.0), (*_METHODS, "entropy"), (0.7, 0.85, 1.2)
     ),

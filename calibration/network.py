@@ -17,6 +17,7 @@ from calibration.repair.bias import correction
 from calibration.repair.equalize import Domain, columns_divided, equalize
 from calibration.repair.round_weights import round_weight
 from calibration.rounding import fake_quantize
+from calibration.table import Range
 
 __all__ = ["Network", "rounded_model"]
 
@@ -28,7 +29,8 @@ class Network:
     """What the steps of calibration share: the prepared model, its pairs, facts about its inputs.
 
     `means` holds the mean input of each INT8 layer (`window_means`), `moments` how its inputs
-    vary together; a layer without moments has its weights rounded to nearest.
+    vary together; a layer without moments has its weights rounded to nearest. `pinned` gives the
+    range of the groups of pairs whose range is not to be chosen.
     """
 
     model: onnx.ModelProto
@@ -37,6 +39,7 @@ class Network:
     weight_bits: int
     means: Mapping[str, NDArray[np.float64]]
     moments: Mapping[str, Moments]
+    pinned: Mapping[str, Range] = field(default_factory=dict)
     _rounded: dict[tuple[str, bytes], _Layer] = field(default_factory=dict)
 
     def rounded(self, node: onnx.NodeProto, gain: NDArray[np.float32] | None = None) -> _Layer:

@@ -22,6 +22,7 @@ from calibration.placement import Placement, place
 from calibration.remarks import remarks
 from calibration.repair.bias import needs_mean_image, window_means
 from calibration.repair.one_sided import check_explicit, one_sided
+from calibration.repair.pixels import PIXEL_NOTE, Levels, with_pixel_codes
 from calibration.schemes import Scheme
 from calibration.subsampling import sampling_effect
 from calibration.table import CalibrationTable, Range
@@ -44,6 +45,7 @@ def quantize(
     images: tuple[str, ...] = (),
     uncalibrated: bool = False,
     explicit_shifts: bool = False,
+    levels: Levels | None = None,
     progress: _Report | None = None,
 ) -> Quantized:
     """Return `model` in INT8 for `scheme`, calibrated on the images of `batches`.
@@ -51,6 +53,8 @@ def quantize(
     `method` is one of METHODS for every tensor, or "auto": by the error of the logits, as far as
     `effort` goes. `images` are the digests of the images, in any order. With `explicit_shifts`,
     activations such as SiLU, which go a little below zero, are recentred by a Sub of their own.
+    `levels` are those of 8-bit pictures in the network input: where activations are symmetric, the
+    picture is then quantized on them and loses nothing.
     Raises CalibrationError for an unknown method or effort, for a model that cannot be quantized,
     for bad images, and for shifts where the runtime has zero-points.
     """
@@ -59,11 +63,11 @@ def quantize(
         check_explicit(scheme)
     report = progress or _silent
     tries = EFFORTS[effort]
-    ready = prepare(model)
-    placement = place(ready, scheme)
+    ready, placement, pinned = _placed(model, scheme, levels)
     graph = Graph(ready)
     statistics = _statistics(ready, graph, placement, batches, tries, seed, len(images), report)
     network = _network(ready, graph, placement, scheme, statistics, tries, method, report)
+    network = replace(network, pinned=pinned)
     explicit = one_sided(graph, placement, statistics) if explicit_shifts else frozenset()
     recentred = recentred_groups(graph, placement, scheme, explicit)
     blank = CalibrationTable(
@@ -80,6 +84,8 @@ def quantize(
     )
     effect = sampling_effect(ready, batches(), tensors=list(statistics.tensors))
     notes = remarks(statistics, effect, uncalibrated=uncalibrated)
+    if pinned:
+        notes = (*notes, PIXEL_NOTE)
 
     def plain(method: str) -> Recipe:
         ranges = _ranges(network, scheme, statistics, method, recentred)
@@ -101,6 +107,20 @@ def quantize(
         tuned = replace(first, ranges=chosen.ranges, gains=chosen.gains)
         candidates.insert(0, (tuned, chosen.widest))
     return best_unseen(candidates, ready, _unseen(statistics, tries))
+
+
+def _placed(
+    model: onnx.ModelProto, scheme: Scheme, levels: Levels | None
+) -> tuple[onnx.ModelProto, Placement, dict[str, Range]]:
+    """Return the prepared model, its placement, and the ranges that are known beforehand."""
+    ready = prepare(model)
+    placement = place(ready, scheme)
+    if levels is None or scheme.activations != "int8" or not scheme.recentres:
+        return ready, placement, {}
+    coded = with_pixel_codes(ready, placement, levels)
+    if coded is None:
+        return ready, placement, {}
+    return coded.model, place(coded.model, scheme), {coded.tensor: coded.span}
 
 
 def _unseen(statistics: Statistics, tries: Effort) -> NDArray[np.float32]:
@@ -169,7 +189,8 @@ def _ranges(
     placement = network.placement
     histograms = {name: found.histogram for name, found in statistics.tensors.items()}
     spans = {
-        group: METHODS[method](histogram, levels_for(scheme, recentred=group in recentred))
+        group: network.pinned.get(group)
+        or METHODS[method](histogram, levels_for(scheme, recentred=group in recentred))
         for group, histogram in group_histograms(placement, histograms).items()
     }
     return {pair.tensor: spans[pair.group] for pair in placement.pairs}

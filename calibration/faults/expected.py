@@ -1,8 +1,9 @@
 """What the weights and bias of each quantized layer should be, in the terms of its own graph.
 
 Calibration may have rewritten the network without changing its function: gains per channel
-(`calibration.repair.equalize`) and shifted activations (`calibration.repair.recentre`). Both are
-read back from the weights and Clip bounds of the graph, so that what remains is a fault.
+(`calibration.repair.equalize`), shifted activations (`calibration.repair.recentre`) and a picture
+on its own levels (`calibration.repair.pixels`). All are read back from the constants of the graph,
+so that what remains is a fault.
 """
 
 from __future__ import annotations
@@ -44,14 +45,13 @@ class ExpectedLayer:
     found_bias: NDArray[np.float32]
     gain: NDArray[np.float32]
     shift: float
-    incoming: float
-    """What the layer's input holds less than the reference's times its gain."""
+    incoming: _Vector
+    """What the layer's input holds less than the reference's times its gain, per column or (1,)."""
 
     def bias_with(self, weight: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the bias that goes with `weight`: the incoming shift is made good there."""
         change = weight.astype(np.float64) - self.found_weight
-        sums = change.reshape(len(change), -1).sum(axis=1)
-        return np.asarray(self.bias + self.incoming * sums, np.float32)
+        return np.asarray(self.bias + _sums(change, self.incoming), np.float32)
 
 
 def expected_layers(
@@ -90,13 +90,16 @@ def _expected(
     if weight is None or found is None:
         return None
     rows = weight.shape[0]
-    divided = weight.astype(np.float64) / _columns(node, weight.shape, gains.get(node.input[0]))
+    levels = _levels(other, node.input[0]) if wanted.input[0] in reference.inputs else None
+    lifted = levels[0] if levels else gains.get(node.input[0])
+    divided = weight.astype(np.float64) / _columns(node, weight.shape, lifted)
     gain = _row_gains(divided, found.astype(np.float64))
     scaled = divided * gain.reshape(-1, *[1] * (weight.ndim - 1))
     bias, found_bias = (_bias(g, n, rows) for g, n in ((reference, wanted), (other, node)))
-    incoming = _shift_of(other, node.input[0]) if shifted else 0.0
-    sums = found.astype(np.float64).reshape(rows, -1).sum(axis=1)
-    expected = gain * bias + incoming * sums
+    incoming = np.array([_shift_of(other, node.input[0]) if shifted else 0.0])
+    if levels and levels[1].size == found.shape[1]:
+        incoming = -levels[1]
+    expected = gain * bias + _sums(found.astype(np.float64), incoming)
     outgoing = 0.0
     if shifted:  # of the shifts it may owe to those that read it, the one it seems to have
         owed = _owed_shifts(other, node.output[0])
@@ -112,6 +115,33 @@ def _expected(
         shift=outgoing,
         incoming=incoming,
     )
+
+
+def _sums(weight: _Vector, incoming: _Vector) -> _Vector:
+    """Return what each row gives for an input of `incoming` everywhere, per column or (1,)."""
+    columns = weight.reshape(weight.shape[0], weight.shape[1], -1).sum(axis=2)
+    return np.asarray((columns * incoming).sum(axis=1))
+
+
+def _levels(graph: Graph, tensor: str) -> tuple[_Vector, _Vector] | None:
+    """Return factor and offset per channel where `tensor` is the picture times them and plus them.
+
+    A Pad of the picture may come first, and factors of 1 may be left out.
+    """
+    found: list[_Vector] = []
+    for kind in ("Add", "Mul"):
+        node = graph.producer(tensor)
+        values = graph.constant(node.input[1]) if node and node.op_type == kind else None
+        if node is None or values is None or values.ndim != 4 or values.shape[1] != values.size:
+            break
+        found.append(np.asarray(values, np.float64).reshape(-1))
+        tensor = node.input[0]
+    before = graph.producer(tensor)
+    if before is not None and before.op_type == "Pad":
+        tensor = before.input[0]
+    if not found or tensor not in graph.inputs:
+        return None
+    return (found[1] if len(found) > 1 else np.ones_like(found[0])), found[0]
 
 
 def _row_gains(wanted: _Vector, found: _Vector) -> _Vector:

@@ -31,6 +31,7 @@ from toolkit.calibrate.manifest import (
     write_calibration_manifest,
 )
 from toolkit.calibrate.pair import scheme_for_cache, write_pair
+from toolkit.calibrate.pixel_levels import levels_of
 from toolkit.calibrate.seen_confidence import with_confidences
 from toolkit.contract import Contract
 from toolkit.datasets.folder import LabelledImage, batches, open_folder, select
@@ -154,6 +155,7 @@ def calibrate(
         method=method,
         effort=effort,
         explicit_shifts=explicit_shifts,
+        levels=levels_of(source.contract.preprocess),
         seed=seed,
         model_digest=source.digest,
         images=digests,

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.table import CalibrationTable, table_from_json
+from calibration.repair.pixels import PIXELS
+from calibration.table import CalibrationTable, Range, table_from_json
 from toolkit.calibrate.seen_confidence import ConfidenceShift, shift_of_confidence
 from toolkit.contract import Contract
 from toolkit.errors import InputError, StaleError
@@ -108,7 +109,7 @@ def drift_of(
     contract = run.contract
     confidence = shift_of_confidence(table.confidences, run.confidences)
     shift = confidence.line() if confidence else _why_not_known(table)
-    chosen = table.ranges.get(contract.input_name)
+    chosen = _input_range(table, contract)
     if chosen is None:
         return Drift(name, sum(1 for _ in frames), None, None, None, None, None, shift, confidence)
     # A value in the outermost step still rounds into the range.
@@ -132,6 +133,16 @@ def drift_of(
         shift,
         confidence,
     )
+
+
+def _input_range(table: CalibrationTable, contract: Contract) -> Range | None:
+    """Return the range of the network's input; that of every picture where it is on its levels."""
+    if any(span.method == PIXELS for span in table.ranges.values()):
+        ends = np.zeros((1, 2, contract.preprocess.channels), np.uint8)
+        ends[0, 1] = 255
+        values = contract.preprocess.normalise(ends)
+        return Range(float(values.min()), float(values.max()), PIXELS)
+    return table.ranges.get(contract.input_name)
 
 
 def _why_not_known(table: CalibrationTable) -> str:

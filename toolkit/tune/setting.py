@@ -15,6 +15,7 @@ from calibration.keep_float import layer_errors
 from calibration.quantize import quantize
 from calibration.schemes import Scheme
 from toolkit.artifacts import OnnxModel
+from toolkit.calibrate.pixel_levels import levels_of
 from toolkit.datasets.folder import batches
 from toolkit.onnx_model.file import read_onnx
 from toolkit.progress import Progress, ProgressCallback
@@ -119,6 +120,7 @@ def _calibrated(
         scheme=scheme,
         method=method,
         effort=effort,
+        levels=levels_of(source.contract.preprocess),
         seed=seed,
         model_digest=source.digest,
         images=split.calibration_digests,

@@ -8,6 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from calibration.errors import CalibrationError
+from calibration.repair.pixels import PIXELS
 from calibration.table import CalibrationTable, Range
 from tests.unit.toolkit.colour_models import colour_contract
 from tests.unit.toolkit.recording.test_recorder import noise
@@ -46,6 +47,14 @@ def test_values_outside_the_calibrated_range_are_clipped() -> None:
 def test_a_range_that_holds_everything_clips_nothing() -> None:
     found = drift_of([(0, grey(255))], RUN, table(image=Range(-9, 9, "minmax")), name="t")
     assert found.clipped_share == 0.0
+
+
+def test_a_picture_on_its_own_levels_is_never_clipped() -> None:
+    found = drift_of(
+        [(0, grey(0)), (1, grey(255))], RUN, table(codes=Range(-2.0, 2.0, PIXELS)), name="t"
+    )
+    assert found.clipped_share == 0.0
+    assert (found.input_low, found.input_high) == (0.0, 1.0)
 
 
 def test_what_the_table_does_not_hold_is_said_to_be_unknown() -> None:
