@@ -13,7 +13,8 @@ class Effort:
 
     `kept`: images held for trials, scaled histograms and the last choice; `images`: how many of
     them each trial sees; `moment_images`: how many decide how weights are rounded, 0 to round to
-    nearest.
+    nearest; `rounds_trials`: whether trials round weights so too, which takes longer, instead of
+    the result alone.
     `strengths`: of equalization; `depthwise_strengths`: where all consumers are depthwise, so
     that their columns are rows and nothing is lost. `factors`: what the best range is multiplied
     with in the end.
@@ -26,14 +27,22 @@ class Effort:
     depthwise_strengths: tuple[float, ...]
     methods: tuple[str, ...]
     factors: tuple[float, ...] = ()
+    rounds_trials: bool = False
 
 
 _METHODS = ("percentile-99.9", "percentile-99.999", "minmax", "mse")
 EFFORTS: dict[str, Effort] = {
     "fast": Effort(32, 0, 0, (), (), ()),
-    "balanced": Effort(128, 12, 8, (0.3,), (0.75,), _METHODS),
+    "balanced": Effort(128, 11, 8, (0.3,), (0.75,), _METHODS),
     "best": Effort(
-        128, 64, 32, (0.2, 0.4, 0.6), (0.5, 0.75, 1.0), (*_METHODS, "entropy"), (0.7, 0.85, 1.2)
+        128,
+        64,
+        32,
+        (0.2, 0.4, 0.6),
+        (0.5, 0.75, 1.0),
+        (*_METHODS, "entropy"),
+        (0.7, 0.85, 1.2),
+        True,
     ),
 }
 SMALL_WEIGHT_MOMENTS = 16

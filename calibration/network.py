@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import onnx
@@ -48,6 +48,10 @@ class Network:
         if key not in self._rounded:
             self._rounded[key] = self._round(node, gain)
         return self._rounded[key]
+
+    def rounding_to_nearest(self) -> Network:
+        """Return this network without moments, which rounds in no time."""
+        return replace(self, moments={}, _rounded={})
 
     def _round(self, node: onnx.NodeProto, gain: NDArray[np.float32] | None) -> _Layer:
         weight = np.asarray(self.graph.constant(node.input[1]), np.float32)

@@ -87,9 +87,12 @@ def quantize(
     if pinned:
         notes = (*notes, PIXEL_NOTE)
 
+    every = tries.rounds_trials or scheme.weight_bits < 8
+    tried = network if every else network.rounding_to_nearest()
+
     def plain(method: str) -> Recipe:
         ranges = _ranges(network, scheme, statistics, method, recentred)
-        return Recipe(network, scheme, ranges, {}, blank, notes, explicit)
+        return Recipe(tried, scheme, ranges, {}, blank, notes, explicit)
 
     if method != "auto":
         return emit(plain(method))
@@ -97,7 +100,7 @@ def quantize(
     candidates: list[Candidate] = [(first, plain("minmax").ranges)]
     if tries.images:
         chosen = choose(
-            network,
+            tried,
             scheme,
             statistics,
             tries,
@@ -106,7 +109,8 @@ def quantize(
         )
         tuned = replace(first, ranges=chosen.ranges, gains=chosen.gains)
         candidates.insert(0, (tuned, chosen.widest))
-    return best_unseen(candidates, ready, _unseen(statistics, tries))
+    best = best_unseen(candidates, ready, _unseen(statistics, tries))
+    return best if every else emit(replace(best.recipe, network=network))
 
 
 def _placed(
