@@ -14,6 +14,7 @@ from calibration.insert import insert_qdq
 from calibration.network import Network, rounded_model
 from calibration.placement import Placement, int8_mac_share
 from calibration.repair.equalize import Domain
+from calibration.repair.pixels import PIXEL_NOTE, PIXELS
 from calibration.repair.recentre import recentre
 from calibration.repair.shifts import explicit_region, regions
 from calibration.schemes import Scheme
@@ -83,6 +84,8 @@ def emit(recipe: Recipe) -> Quantized:
         if shifted.explicit:
             notes.append(f"recentred {shifted.explicit} tensors by a Sub each, an operation more")
     kept = {pair.tensor: ranges[pair.tensor] for pair in placement.pairs}
+    if any(span.method == PIXELS for span in kept.values()):
+        notes.append(PIXEL_NOTE)
     table = replace(recipe.blank, ranges=kept, notes=tuple(notes))
     layers = [n.name for n in graph.nodes if n.op_type in _LAYERS]
     reasons = {n: original.float_reasons[n] for n in layers if n in original.float_reasons}

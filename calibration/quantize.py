@@ -22,7 +22,7 @@ from calibration.placement import Placement, place
 from calibration.remarks import remarks
 from calibration.repair.bias import needs_mean_image, window_means
 from calibration.repair.one_sided import check_explicit, one_sided
-from calibration.repair.pixels import PIXEL_NOTE, Levels, with_pixel_codes
+from calibration.repair.pixels import Levels, with_pixel_codes
 from calibration.schemes import Scheme
 from calibration.subsampling import sampling_effect
 from calibration.table import CalibrationTable, Range
@@ -69,6 +69,7 @@ def quantize(
     network = _network(ready, graph, placement, scheme, statistics, tries, method, report)
     network = replace(network, pinned=pinned)
     explicit = one_sided(graph, placement, statistics) if explicit_shifts else frozenset()
+    explicit -= pinned.keys()
     recentred = recentred_groups(graph, placement, scheme, explicit)
     blank = CalibrationTable(
         model=model_digest,
@@ -84,8 +85,6 @@ def quantize(
     )
     effect = sampling_effect(ready, batches(), tensors=list(statistics.tensors))
     notes = remarks(statistics, effect, uncalibrated=uncalibrated)
-    if pinned:
-        notes = (*notes, PIXEL_NOTE)
 
     every = tries.rounds_trials or scheme.weight_bits < 8
     tried = network if every else network.rounding_to_nearest()

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from calibration.faults.align import Alignment, weight_of
 from calibration.graph import Graph
 from calibration.nodes import attribute
+from calibration.repair.pixels import picture_levels
 
 __all__ = ["ExpectedLayer", "expected_layers"]
 
@@ -90,7 +91,7 @@ def _expected(
     if weight is None or found is None:
         return None
     rows = weight.shape[0]
-    levels = _levels(other, node.input[0]) if wanted.input[0] in reference.inputs else None
+    levels = picture_levels(other, node.input[0]) if wanted.input[0] in reference.inputs else None
     lifted = levels[0] if levels else gains.get(node.input[0])
     divided = weight.astype(np.float64) / _columns(node, weight.shape, lifted)
     gain = _row_gains(divided, found.astype(np.float64))
@@ -121,27 +122,6 @@ def _sums(weight: _Vector, incoming: _Vector) -> _Vector:
     """Return what each row gives for an input of `incoming` everywhere, per column or (1,)."""
     columns = weight.reshape(weight.shape[0], weight.shape[1], -1).sum(axis=2)
     return np.asarray((columns * incoming).sum(axis=1))
-
-
-def _levels(graph: Graph, tensor: str) -> tuple[_Vector, _Vector] | None:
-    """Return factor and offset per channel where `tensor` is the picture times them and plus them.
-
-    A Pad of the picture may come first, and factors of 1 may be left out.
-    """
-    found: list[_Vector] = []
-    for kind in ("Add", "Mul"):
-        node = graph.producer(tensor)
-        values = graph.constant(node.input[1]) if node and node.op_type == kind else None
-        if node is None or values is None or values.ndim != 4 or values.shape[1] != values.size:
-            break
-        found.append(np.asarray(values, np.float64).reshape(-1))
-        tensor = node.input[0]
-    before = graph.producer(tensor)
-    if before is not None and before.op_type == "Pad":
-        tensor = before.input[0]
-    if not found or tensor not in graph.inputs:
-        return None
-    return (found[1] if len(found) > 1 else np.ones_like(found[0])), found[0]
 
 
 def _row_gains(wanted: _Vector, found: _Vector) -> _Vector:

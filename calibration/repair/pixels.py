@@ -27,15 +27,23 @@ from onnx import helper, shape_inference
 from calibration.graph import Graph
 from calibration.nodes import add_constant, attribute, set_constant, set_nodes, unused_name
 from calibration.placement import Placement
-from calibration.rewrites import sort_nodes
+from calibration.rewrites import remove_dead, sort_nodes
 from calibration.table import Range
-from calibration.window import Window, window_of
+from calibration.window import window_of
 
-__all__ = ["PIXELS", "PIXEL_NOTE", "Coded", "Levels", "with_pixel_codes"]
+__all__ = [
+    "PIXELS",
+    "PIXEL_NOTE",
+    "Coded",
+    "Levels",
+    "picture_levels",
+    "with_pixel_codes",
+    "without_pixel_codes",
+]
 
 PIXELS = "pixels"
 """The method of a range that is that of pixel codes, -128 to 127, which no picture leaves."""
-PIXEL_NOTE = "the picture is quantized on its own 256 levels: it loses nothing"
+PIXEL_NOTE = "the picture is quantized on its own 256 levels: no pixel loses anything"
 _MIDDLE = 128.0
 
 
@@ -62,15 +70,16 @@ class Coded:
 def with_pixel_codes(model: onnx.ModelProto, placement: Placement, levels: Levels) -> Coded | None:
     """Return the same function with the picture on its levels.
 
-    None where something else than INT8 convolutions of all channels reads the picture, or where
-    they pad it in different ways.
+    None where something else than INT8 convolutions of all channels reads the picture, where they
+    pad it differently, or with a zero that is no level.
     """
     graph = Graph(model)
     layers = _readers(graph, placement, len(levels.factor))
     if not layers:
         return None
-    windows = {_window(graph, node) for node in layers}
-    if len(windows) > 1 and any(window.padded for window in windows):
+    borders = {_border(graph, node) for node in layers}
+    black = all(0.0 <= level <= 255.0 for level in levels.offset)
+    if len(borders) > 1 or (any(borders.copy().pop()) and not black):
         return None
     factor = np.asarray(levels.factor, np.float64)
     unit = float(np.abs(factor).mean())
@@ -78,7 +87,7 @@ def with_pixel_codes(model: onnx.ModelProto, placement: Placement, levels: Level
     offset = (np.asarray(levels.offset, np.float64) - _MIDDLE) / unit
     result = onnx.ModelProto()
     result.CopyFrom(model)
-    codes = _lead_back(result.graph, graph.inputs[0], windows.pop(), factor, offset)
+    codes = _lead_back(result.graph, graph.inputs[0], borders.pop(), factor, offset)
     nodes = {node.name: node for node in result.graph.node}
     for layer in layers:
         weight = np.asarray(graph.constant(layer.input[1]), np.float64)
@@ -91,6 +100,63 @@ def with_pixel_codes(model: onnx.ModelProto, placement: Placement, levels: Level
     sort_nodes(result.graph)
     result = shape_inference.infer_shapes(result, strict_mode=True, data_prop=True)
     return Coded(result, codes, Range(-127.0 / unit, 127.0 / unit, PIXELS))
+
+
+def picture_levels(graph: Graph, tensor: str) -> tuple[NDArray[np.float64], ...] | None:
+    """Return factor and offset per channel where `tensor` is the picture times and plus them.
+
+    A Pad of the picture may come first, and factors of 1 may be left out.
+    """
+    found: list[NDArray[np.float64]] = []
+    for kind in ("Add", "Mul"):
+        node = graph.producer(tensor)
+        values = graph.constant(node.input[1]) if node and node.op_type == kind else None
+        if node is None or values is None or values.ndim != 4 or values.shape[1] != values.size:
+            break
+        found.append(np.asarray(values, np.float64).reshape(-1))
+        tensor = node.input[0]
+    before = graph.producer(tensor)
+    if before is not None and before.op_type == "Pad":
+        tensor = before.input[0]
+    if not found or tensor not in graph.inputs:
+        return None
+    return (found[1] if len(found) > 1 else np.ones_like(found[0])), found[0]
+
+
+def without_pixel_codes(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the same float function whose convolutions read the picture itself again.
+
+    A graph that `with_pixel_codes` has not made comes back as it is.
+    """
+    graph = Graph(model)
+    result = onnx.ModelProto()
+    result.CopyFrom(model)
+    nodes = {node.name: node for node in result.graph.node}
+    for layer in graph.nodes:
+        weight = graph.constant(layer.input[1]) if layer.op_type == "Conv" else None
+        levels = picture_levels(graph, layer.input[0]) if weight is not None else None
+        if weight is None or levels is None or len(layer.input) < 3:
+            continue
+        bias = graph.constant(layer.input[2])
+        if bias is None or weight.ndim != 4 or weight.shape[1] != levels[0].size:
+            continue
+        bias = bias + weight.astype(np.float64).sum(axis=(2, 3)) @ levels[1]
+        restored = weight * levels[0].reshape(1, -1, 1, 1)
+        set_constant(result, layer.input[1], restored.astype(np.float32))
+        set_constant(result, layer.input[2], bias.astype(np.float32))
+        _read_picture(graph, layer, nodes[layer.name])
+    remove_dead(result.graph)
+    return result
+
+
+def _read_picture(graph: Graph, layer: onnx.NodeProto, node: onnx.NodeProto) -> None:
+    source = layer.input[0]
+    while (before := graph.producer(source)) is not None:
+        if before.op_type == "Pad":
+            pads = np.asarray(graph.constant(before.input[1])).reshape(2, 4)[:, 2:]
+            node.attribute.append(helper.make_attribute("pads", pads.reshape(-1).tolist()))
+        source = before.input[0]
+    node.input[0] = source
 
 
 def _readers(graph: Graph, placement: Placement, channels: int) -> list[onnx.NodeProto]:
@@ -117,25 +183,27 @@ def _readers(graph: Graph, placement: Placement, channels: int) -> list[onnx.Nod
     return layers
 
 
-def _window(graph: Graph, node: onnx.NodeProto) -> Window:
+def _border(graph: Graph, node: onnx.NodeProto) -> tuple[int, ...]:
+    """Return how many zeros a convolution puts around the picture: top, left, bottom, right."""
     height, width = (int(length or 0) for length in (graph.shape(node.input[0]) or ())[2:])
     kernel = tuple(int(length or 0) for length in (graph.shape(node.input[1]) or ())[2:])
-    return window_of(node, (height, width), kernel)
+    window = window_of(node, (height, width), kernel)
+    return (*window.before, *window.after)
 
 
 def _lead_back(
     graph: onnx.GraphProto,
     image: str,
-    window: Window,
+    border: tuple[int, ...],
     factor: NDArray[np.float64],
     offset: NDArray[np.float64],
 ) -> str:
     """Add the nodes that make codes of the picture, and return the tensor that holds them."""
     source = image
-    if window.padded:
-        pads = np.array([0, 0, *window.before, 0, 0, *window.after], np.int64)
+    if any(border):
+        pads = np.array([0, 0, *border[:2], 0, 0, *border[2:]], np.int64)
         source = _add(graph, "Pad", f"{image}_bordered", [image], pads)
-    if np.unique(factor).size > 1:
+    if (factor != 1.0).any():
         source = _add(graph, "Mul", f"{image}_scaled", [source], _per_channel(factor))
     return _add(graph, "Add", f"{image}_pixels", [source], _per_channel(offset))
 

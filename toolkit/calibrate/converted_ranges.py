@@ -9,6 +9,7 @@ import onnx
 from calibration.emit import Quantized
 from calibration.given_ranges import quantize_with
 from calibration.graph import Graph
+from calibration.repair.pixels import without_pixel_codes
 from calibration.schemes import Scheme
 from calibration.skeleton import float_skeleton, qdq_ranges
 from calibration.tensorrt_cache import ranges_from_cache
@@ -72,8 +73,9 @@ def quantized_from_qdq(
             "cannot say that. Calibrate the float model it was made from.",
             next_command="edgekit calibrate MODEL.onnx --images DIR --target NAME --dla",
         )
+    floats = float_skeleton(model)
     return quantize_with(
-        float_skeleton(model),
+        without_pixel_codes(floats) if source.contract.scheme else floats,
         qdq_ranges(model),
         scheme=scheme,
         model_digest=source.digest,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from calibration.execute import logits_of
 from calibration.graph import prepare
+from calibration.repair.pixels import without_pixel_codes
 from calibration.skeleton import float_skeleton
 from toolkit.accuracy import Accuracy
 from toolkit.artifacts import digest_of_file
@@ -111,6 +112,8 @@ def write_skeleton(model: Path, out: Path, *, reference: Path | None = None) -> 
     quantized = read_onnx(model)
     contract, _ = _contracts(model, quantized, reference)
     skeleton = prepare(float_skeleton(quantized))  # at an opset whose Clip has bounds as inputs
+    if contract.scheme:  # ours may read the picture by its levels: calibration will see to that
+        skeleton = without_pixel_codes(skeleton)
     floats = contract.with_changes(
         input_name=skeleton.graph.input[0].name,
         precision="fp32",

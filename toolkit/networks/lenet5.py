@@ -9,7 +9,7 @@ from torch.nn import functional
 __all__ = ["LeNet5"]
 
 
-class Subsampling(nn.Module):
+class _Subsampling(nn.Module):
     """S2 and S4 of the paper: the mean of 2 x 2 units times a coefficient, plus a bias, per map."""
 
     def __init__(self, maps: int) -> None:
@@ -35,11 +35,11 @@ class LeNet5(nn.Module):
         self.features = nn.Sequential(
             nn.Conv2d(1, 6, 5),
             nn.Tanh(),
-            Subsampling(6),
+            _Subsampling(6),
             nn.Tanh(),
             nn.Conv2d(6, 16, 5),
             nn.Tanh(),
-            Subsampling(16),
+            _Subsampling(16),
             nn.Tanh(),
             nn.Conv2d(16, 120, 5),
             nn.Tanh(),

@@ -8,6 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from calibration.quantize import quantize
+from calibration.repair.pixels import PIXELS
+from calibration.schemes import SCHEMES
 from tests.unit.toolkit.onnx_graphs import (
     classifier,
     contract,
@@ -15,6 +18,7 @@ from tests.unit.toolkit.onnx_graphs import (
     quantized_classifier,
 )
 from toolkit.artifacts import OnnxModel, digest_of_file
+from toolkit.calibrate.pixel_levels import levels_of
 from toolkit.errors import InputError, StaleError
 from toolkit.golden import (
     Golden,
@@ -141,6 +145,22 @@ def test_a_graph_is_not_asked_to_be_closer_than_it_is_stable(tmp_path: Path) -> 
     unstable = replace(golden, nudged=golden.own + 0.1 * float(golden.own.std()) * noise)
     with open_session(float_model(tmp_path).path) as session:
         assert verify(session, unstable).required_db == pytest.approx(17.0, abs=2.0)
+
+
+def test_a_graph_that_rounds_the_nudge_away_is_moved_by_whole_levels(tmp_path: Path) -> None:
+    made = contract(precision="int8", scheme="tensorrt")
+    images = made.preprocess.normalise(generated_images(made, count=16, seed=3))
+    coded = quantize(
+        classifier(),
+        lambda: [images],
+        scheme=SCHEMES["tensorrt"],
+        effort="fast",
+        model_digest="m",
+        levels=levels_of(made.preprocess),
+    )
+    assert any(span.method == PIXELS for span in coded.table.ranges.values())
+    golden = make_golden(write_onnx(coded.model, tmp_path / "m.int8.onnx", made))
+    assert not np.array_equal(golden.own, golden.nudged)
 
 
 def test_a_flipped_winner_counts_only_beyond_the_graphs_own_instability(tmp_path: Path) -> None:

@@ -8,10 +8,20 @@ import pytest
 from numpy.typing import NDArray
 
 from calibration.emit import Quantized
+from calibration.faults.align import align
+from calibration.faults.expected import expected_layers
 from calibration.graph import Graph, prepare
+from calibration.keep_float import keep_float
 from calibration.placement import place
 from calibration.quantize import quantize
-from calibration.repair.pixels import PIXEL_NOTE, PIXELS, Coded, Levels, with_pixel_codes
+from calibration.repair.pixels import (
+    PIXEL_NOTE,
+    PIXELS,
+    Coded,
+    Levels,
+    with_pixel_codes,
+    without_pixel_codes,
+)
 from calibration.schemes import SCHEMES, Scheme
 from tests.unit.calibration.nets import Net, run
 
@@ -156,6 +166,81 @@ def test_convolutions_that_pad_alike_share_the_codes() -> None:
     assert {node.name for node in readers} == {"left", "right"}
     before, after = run(model, _pictures()), run(coded.model, _pictures())
     assert np.abs(after - before).max() <= 1e-5 * np.abs(before).max()
+
+
+@pytest.mark.parametrize("kernel", [1, 3], ids=["valid", "padded"])
+def test_the_codes_can_be_taken_out_again(kernel: int) -> None:
+    model, images = _model(kernel), _pictures()
+    coded = _coded(model)
+    assert coded is not None
+    plain = without_pixel_codes(coded.model)
+    assert [node.op_type for node in plain.graph.node] == [
+        node.op_type for node in prepare(model).graph.node
+    ]
+    before, after = run(model, images), run(plain, images)
+    assert np.abs(after - before).max() <= 1e-5 * np.abs(before).max()
+
+
+def test_a_model_without_codes_has_none_taken_out() -> None:
+    ready = prepare(_model())
+    assert without_pixel_codes(ready).SerializeToString() == ready.SerializeToString()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_contract_that_inverts_the_picture_keeps_its_function(channels: int) -> None:
+    net = Net(channels)
+    model = net.model(net.add("Relu", net.conv(net.input, 8, 3, name="first")))
+    ready, images = prepare(model), _pictures()[:, :channels]
+    levels = Levels((-255.0,) * channels, (255.0,) * channels)
+    coded = with_pixel_codes(ready, place(ready, TENSORRT), levels)
+    assert coded is not None
+    before, after = run(ready, images), run(coded.model, images)
+    assert np.abs(after - before).max() <= 1e-4 * np.abs(before).max()
+
+
+def test_padding_with_a_zero_that_is_no_level_is_left_to_the_float_picture() -> None:
+    levels = Levels((255.0,) * 3, (-20.0,) * 3)
+    padded, valid = (prepare(_model(kernel)) for kernel in (3, 1))
+    assert with_pixel_codes(padded, place(padded, TENSORRT), levels) is None
+    assert with_pixel_codes(valid, place(valid, TENSORRT), levels) is not None
+
+
+@pytest.mark.parametrize("light", [0.3, 0.9])
+def test_explicit_shifts_leave_the_codes_of_dark_and_bright_pictures_alone(light: float) -> None:
+    dark = np.random.default_rng(5).integers(0, 60, size=(16, 3, 8, 8)) + round(160 * light)
+    shaped = [values.reshape(1, 3, 1, 1) for values in (MEAN, STD)]
+    images = np.asarray((dark / 255 - shaped[0]) / shaped[1], np.float32)
+    made = quantize(
+        _model(),
+        lambda: [images],
+        scheme=TENSORRT,
+        effort="fast",
+        model_digest="m",
+        levels=LEVELS,
+        explicit_shifts=True,
+    )
+    assert made.table.ranges["input_pixels"].method == PIXELS
+    assert "Sub" not in [node.op_type for node in made.model.graph.node]
+
+
+def test_a_first_layer_kept_in_float_is_not_said_to_read_pixels() -> None:
+    made = _quantized(LEVELS)
+    assert PIXEL_NOTE in made.notes
+    assert PIXEL_NOTE not in keep_float(made.recipe, ["first"]).notes
+
+
+def test_diagnosis_reads_the_codes_back_from_the_graph() -> None:
+    ready = prepare(_model())
+    coded = with_pixel_codes(ready, place(ready, TENSORRT), LEVELS)
+    assert coded is not None
+    reference, other = Graph(ready), Graph(coded.model)
+    for layer in expected_layers(reference, other, align(reference, other)):
+        assert np.allclose(layer.weight, layer.found_weight, rtol=1e-4, atol=1e-6)
+        assert np.allclose(layer.bias, layer.found_bias, rtol=1e-3, atol=1e-4)
+        halved = layer.bias_with(np.asarray(layer.found_weight / 2, np.float32))
+        sums = layer.found_weight.reshape(len(halved), layer.found_weight.shape[1], -1).sum(2)
+        lost = (layer.incoming * sums).sum(1) / 2
+        assert np.allclose(layer.bias - halved, lost, rtol=1e-3, atol=1e-4)
 
 
 def test_convolutions_that_pad_differently_leave_the_picture_as_it_is() -> None:

@@ -27,6 +27,9 @@ def test_lenet5_has_the_layers_of_the_paper() -> None:
         *((6, 1, 5, 5), (16, 6, 5, 5), (120, 16, 5, 5)),
         *((84, 120), (10, 84)),
     ]
+    sizes = [p.numel() for p in build_network("lenet5", 10).parameters()]
+    # C1 156, S2 12, C3 2416 (of all six maps), S4 32, C5 48,120, F6 10,164, classes 850
+    assert sum(sizes) == 61_750
 
 
 def test_signs_cnn_has_what_quantization_treats_specially() -> None:
