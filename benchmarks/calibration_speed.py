@@ -25,7 +25,9 @@ from numpy.typing import NDArray
 
 from benchmarks.conditions import RESULTS, write_results
 from calibration.quantize import quantize
+from calibration.repair.pixels import Levels
 from calibration.schemes import SCHEMES
+from toolkit.calibrate.pixel_levels import levels_of
 from toolkit.datasets.folder import batches, open_folder, select
 from toolkit.import_model import import_model
 from toolkit.onnx_model.file import read_onnx
@@ -62,7 +64,12 @@ def forward_pass(
 
 
 def compared(
-    model: onnx.ModelProto, images: NDArray[np.float32], *, effort: str, rounds: int
+    model: onnx.ModelProto,
+    images: NDArray[np.float32],
+    *,
+    levels: Levels | None,
+    effort: str,
+    rounds: int,
 ) -> dict[str, Any]:
     """Return forward and calibration seconds of each round, and the median of their ratios."""
     forward = forward_pass(model, images)
@@ -73,6 +80,7 @@ def compared(
             lambda: (images[i : i + 8] for i in range(0, len(images), 8)),
             scheme=SCHEMES["tensorrt"],
             effort=effort,
+            levels=levels,
             model_digest="benchmark",
         )
 
@@ -104,7 +112,13 @@ def main() -> None:
         chosen = select(folder, arguments.samples, seed=0)
         parts = batches(chosen, imported.contract.preprocess, batch_size=8)
         images = np.concatenate([part for part, _ in parts])
-        values = compared(read_onnx(path), images, effort=arguments.effort, rounds=arguments.rounds)
+        values = compared(
+            read_onnx(path),
+            images,
+            levels=levels_of(imported.contract.preprocess),
+            effort=arguments.effort,
+            rounds=arguments.rounds,
+        )
     write_results(arguments.out, values)
     print(f"{values['effort']}: {values['ratio']:.2f} float forward passes")
 

@@ -13,7 +13,8 @@ from calibration.schemes import SCHEMES
 from targets import get
 from targets.support import decide
 from toolkit.artifacts import digest_of_file
-from toolkit.onnx_model.file import read_onnx
+from toolkit.calibrate.pixel_levels import levels_of
+from toolkit.onnx_model.file import open_model, read_onnx
 
 __all__ = ["quantize"]
 
@@ -32,6 +33,7 @@ def quantize(model: Path, feed: Feed, out: Path, *, setting: str, scheme: str) -
         scheme=SCHEMES[wanted],
         method=setting if setting in METHODS else "auto",
         effort="fast" if setting in METHODS else setting,
+        levels=levels_of(open_model(model).contract.preprocess),
         model_digest=digest_of_file(model),
     )
     onnx.save(made.model, str(out))
