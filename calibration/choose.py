@@ -33,7 +33,7 @@ __all__ = ["FIRST_METHOD", "Choice", "choose", "grid_for", "group_histograms", "
 
 FIRST_METHOD = "percentile-99.99"
 """What `auto` starts from; `fast` only asks, on images that it keeps, whether to widen it."""
-_NEGLIGIBLE = 0.25
+_NEGLIGIBLE = 0.35
 """Tensors with less than this share of the mean error keep the first method."""
 _OUTLIER = 32.0
 """Where channels lie farther apart, full equalization is offered, too. On a ResNet-18 with channels
