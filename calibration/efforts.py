@@ -33,7 +33,7 @@ class Effort:
 _METHODS = ("percentile-99.9", "percentile-99.999", "minmax", "mse")
 EFFORTS: dict[str, Effort] = {
     "fast": Effort(32, 0, 0, (), (), ()),
-    "balanced": Effort(128, 11, 8, (0.3,), (0.75,), _METHODS),
+    "balanced": Effort(128, 10, 8, (0.3,), (0.75,), _METHODS),
     "best": Effort(
         128,
         64,
