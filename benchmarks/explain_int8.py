@@ -32,12 +32,13 @@ from calibration.nodes import attribute, set_constant
 from calibration.placement import place
 from calibration.quantize import quantize
 from calibration.repair.bias import correction, needs_mean_image, window_means
-from calibration.repair.pixels import Levels, with_pixel_codes
+from calibration.repair.pixels import with_pixel_codes
 from calibration.repair.recentre import Recentred, recentre
 from calibration.schemes import SCHEMES
 from calibration.sqnr import sqnr_db
 from calibration.table import CalibrationTable, Range
 from toolkit.atomic import write_text
+from toolkit.calibrate.pixel_levels import levels_of
 from toolkit.datasets.folder import batches, open_folder, select
 from toolkit.datasets.sign_drawings import SIGNS
 from toolkit.datasets.sign_scenes import background, draw_scene, random_look
@@ -62,10 +63,6 @@ PAGE = DOCS / "recentring-and-bias-correction.md"
 _FIGURE = re.compile(r"-?\d+(?:\.\d+)?(?=<!--(\w+)-->)")
 _SCHEME = SCHEMES["tensorrt"]
 _SIDE = 32
-_LEVELS = Levels(
-    factor=tuple(std / IMAGENET.scale for std in IMAGENET.std),
-    offset=tuple(mean / IMAGENET.scale for mean in IMAGENET.mean),
-)
 
 
 @dataclass(frozen=True)
@@ -259,7 +256,8 @@ def _with_float_sums(shifted: Recentred, ready: onnx.ModelProto) -> Recentred:
 
 def _on_levels(ready: onnx.ModelProto, network: Network, ranges: dict[str, Range]) -> Recentred:
     """Return the recentred model whose picture is quantized on its own levels."""
-    coded = with_pixel_codes(ready, network.placement, _LEVELS)
+    levels = levels_of(IMAGENET)
+    coded = with_pixel_codes(ready, network.placement, levels) if levels else None
     if coded is None:
         raise ValueError("something else than INT8 convolutions reads the picture")
     placement = place(coded.model, _SCHEME)

@@ -18,7 +18,8 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,25 +31,38 @@ from toolkit.training.history import files_beside, read_history
 
 __all__ = ["main"]
 
-_SIDE = {"simple-cnn": 224, "lenet5": 28}
-_PICTURES = {"simple-cnn": 3200, "lenet5": 180_000}
-_VALIDATION = {"simple-cnn": 600, "lenet5": 3000}
-_EPOCHS = {"simple-cnn": 10, "lenet5": 12}
-_OPTIONS: dict[str, dict[str, Any]] = {
-    "simple-cnn": {},
-    "lenet5": {"batch_size": 128, "learning_rate": 6e-3},
-}
-_MUST_REACH = {"simple-cnn": 0.90, "lenet5": 0.95}
 _MOST_DATA = 0.10
+
+
+@dataclass(frozen=True)
+class _Recipe:
+    """What one network learns from, and what it must reach; `options` are those of `train`."""
+
+    side: int
+    pictures: int
+    validation: int
+    epochs: int
+    must_reach: float
+    options: Mapping[str, Any]
+
+
+_RECIPES = {
+    "simple-cnn": _Recipe(224, 3200, 600, 10, 0.90, {}),
+    "lenet5": _Recipe(28, 180_000, 3000, 12, 0.95, {"batch_size": 128, "learning_rate": 6e-3}),
+}
 
 
 def measured(
     arch: str, folder: Path, *, pictures: int, epochs: int, threads: int
 ) -> dict[str, Any]:
     """Return the figures of one run; `data_share` is the part of the training time for data."""
-    side = _SIDE[arch]
+    recipe = _RECIPES[arch]
     data = make_signs(
-        folder / "signs", train=pictures, val=_VALIDATION[arch], size=side, progress=_show
+        folder / "signs",
+        train=pictures,
+        val=recipe.validation,
+        size=recipe.side,
+        progress=_show,
     )
     out = folder / "model.pt"
     made = train(
@@ -58,17 +72,17 @@ def measured(
         epochs=epochs,
         threads=threads,
         progress=_show,
-        **_OPTIONS[arch],
+        **recipe.options,
     )
     history = read_history(files_beside(out).history)
     data_s = sum(epoch.data_seconds for epoch in history.epochs)
     step_s = sum(epoch.step_seconds for epoch in history.epochs)
     return {
         "arch": arch,
-        "picture_side": side,
+        "picture_side": recipe.side,
         "pictures": pictures,
         "top1": made.top1,
-        "must_reach": _MUST_REACH[arch],
+        "must_reach": recipe.must_reach,
         "data_share": data_s / (data_s + step_s),
         "options": history.options,
         "epochs": [asdict(epoch) for epoch in history.epochs],
@@ -82,7 +96,7 @@ def _show(step: Progress) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--arch", choices=tuple(_SIDE), default="simple-cnn")
+    parser.add_argument("--arch", choices=tuple(_RECIPES), default="simple-cnn")
     parser.add_argument("--pictures", type=int, help="default: that of --arch")
     parser.add_argument("--epochs", type=int, help="default: that of --arch")
     parser.add_argument("--threads", type=int, default=0)
@@ -92,8 +106,8 @@ def main() -> None:
         values = measured(
             arguments.arch,
             Path(place),
-            pictures=arguments.pictures or _PICTURES[arguments.arch],
-            epochs=arguments.epochs or _EPOCHS[arguments.arch],
+            pictures=arguments.pictures or _RECIPES[arguments.arch].pictures,
+            epochs=arguments.epochs or _RECIPES[arguments.arch].epochs,
             threads=arguments.threads,
         )
     write_results(arguments.out or RESULTS / f"training-{arguments.arch}.json", values)

@@ -42,7 +42,7 @@ EFFORTS: dict[str, Effort] = {
         (0.5, 0.75, 1.0),
         (*_METHODS, "entropy"),
         (0.7, 0.85, 1.2),
-        True,
+        rounds_trials=True,
     ),
 }
 SMALL_WEIGHT_MOMENTS = 16

@@ -106,7 +106,7 @@ def recentred_groups(
     graph: Graph, placement: Placement, scheme: Scheme, explicit: frozenset[str] = frozenset()
 ) -> frozenset[str]:
     """Return the groups of pairs that will be recentred, those of `explicit` tensors by a Sub."""
-    if scheme.activations != "int8" or not scheme.recentres:
+    if not scheme.shifts_activations:
         return frozenset()
     added = (explicit_region(graph, placement, tensor) for tensor in sorted(explicit))
     found = [*regions(graph, placement), *(region for region in added if region is not None)]

@@ -16,6 +16,7 @@ __all__ = [
     "add_constant",
     "attribute",
     "constants",
+    "drop_attributes",
     "readers",
     "replace_uses",
     "set_constant",
@@ -32,6 +33,13 @@ def attribute(node: onnx.NodeProto, name: str, default: Any = None) -> Any:
         if entry.name == name:
             return helper.get_attribute_value(entry)
     return default
+
+
+def drop_attributes(node: onnx.NodeProto, *names: str) -> None:
+    """Remove the attributes with these names, where the node carries them."""
+    kept = [entry for entry in node.attribute if entry.name not in names]
+    del node.attribute[:]
+    node.attribute.extend(kept)
 
 
 def constants(graph: onnx.GraphProto) -> dict[str, Array]:

@@ -86,8 +86,8 @@ def quantize(
     effect = sampling_effect(ready, batches(), tensors=list(statistics.tensors))
     notes = remarks(statistics, effect, uncalibrated=uncalibrated)
 
-    every = tries.rounds_trials or scheme.weight_bits < 8
-    tried = network if every else network.rounding_to_nearest()
+    alike = tries.rounds_trials or scheme.weight_bits < 8 or not network.moments
+    tried = network if alike else network.rounding_to_nearest()
 
     def plain(method: str) -> Recipe:
         ranges = _ranges(network, scheme, statistics, method, recentred)
@@ -109,7 +109,7 @@ def quantize(
         tuned = replace(first, ranges=chosen.ranges, gains=chosen.gains)
         candidates.insert(0, (tuned, chosen.widest))
     best = best_unseen(candidates, ready, _unseen(statistics, tries))
-    return best if every else emit(replace(best.recipe, network=network))
+    return best if alike else emit(replace(best.recipe, network=network))
 
 
 def _placed(
@@ -118,7 +118,7 @@ def _placed(
     """Return the prepared model, its placement, and the ranges that are known beforehand."""
     ready = prepare(model)
     placement = place(ready, scheme)
-    if levels is None or scheme.activations != "int8" or not scheme.recentres:
+    if levels is None or not scheme.shifts_activations:
         return ready, placement, {}
     coded = with_pixel_codes(ready, placement, levels)
     if coded is None:

@@ -43,6 +43,11 @@ class Scheme:
     input_channels: int = 1
     recentres: bool = True
 
+    @property
+    def shifts_activations(self) -> bool:
+        """Return whether an activation may hold x - c: symmetric, and read from below zero."""
+        return self.activations == "int8" and self.recentres
+
 
 def _tensorrt(name: str, runtime: str, weights_as: str, depthwise: str, max_opset: int) -> Scheme:
     return Scheme(name, runtime, "int8", 8, weights_as, "float", False, depthwise, max_opset)

@@ -8,9 +8,10 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from calibration.graph import Graph
 from calibration.nodes import attribute
 
-__all__ = ["Window", "window_of"]
+__all__ = ["Window", "window_in", "window_of"]
 
 
 @dataclass(frozen=True)
@@ -73,3 +74,12 @@ def window_of(node: onnx.NodeProto, spatial: tuple[int, ...], kernel: tuple[int,
         return Window(kernel, strides, dilations, tuple(before), tuple(after))
     pads = [0] * (2 * axes) if mode == "VALID" else attribute(node, "pads", [0] * (2 * axes))
     return Window(kernel, strides, dilations, tuple(pads[:axes]), tuple(pads[axes:]))
+
+
+def window_in(graph: Graph, node: onnx.NodeProto) -> Window:
+    """Return the window of a Conv by the shapes that `graph` knows of its input and weight."""
+    spatial, kernel = (
+        tuple(int(length or 0) for length in (graph.shape(name) or ())[2:])
+        for name in node.input[:2]
+    )
+    return window_of(node, spatial, kernel)

@@ -29,7 +29,7 @@ class Feed:
         self.images = select(folder, samples or _ALL, seed=0)
         self.input_name = contract.input_name
         self.seconds = 0.0
-        self._preprocess = contract.preprocess
+        self.preprocess = contract.preprocess
 
     def __len__(self) -> int:
         return len(self.images)
@@ -38,7 +38,7 @@ class Feed:
         """Yield float32 (1, C, H, W)."""
         for image in self.images:
             started = time.perf_counter()
-            pixels = self._preprocess(read_image(image.path))[None]
+            pixels = self.preprocess(read_image(image.path))[None]
             self.seconds += time.perf_counter() - started
             yield pixels
 

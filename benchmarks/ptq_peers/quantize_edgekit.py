@@ -14,7 +14,7 @@ from targets import get
 from targets.support import decide
 from toolkit.artifacts import digest_of_file
 from toolkit.calibrate.pixel_levels import levels_of
-from toolkit.onnx_model.file import open_model, read_onnx
+from toolkit.onnx_model.file import read_onnx
 
 __all__ = ["quantize"]
 
@@ -33,7 +33,7 @@ def quantize(model: Path, feed: Feed, out: Path, *, setting: str, scheme: str) -
         scheme=SCHEMES[wanted],
         method=setting if setting in METHODS else "auto",
         effort="fast" if setting in METHODS else setting,
-        levels=levels_of(open_model(model).contract.preprocess),
+        levels=levels_of(feed.preprocess),
         model_digest=digest_of_file(model),
     )
     onnx.save(made.model, str(out))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from calibration.collect import TensorStatistics
 from calibration.graph import Graph
-from calibration.window import Window, window_of
+from calibration.window import Window, window_in
 
 __all__ = ["correction", "needs_mean_image", "window_means"]
 
@@ -61,5 +61,4 @@ def _window(graph: Graph, node: onnx.NodeProto) -> Window | None:
     weight, source = graph.shape(node.input[1]), graph.shape(node.input[0])
     if node.op_type != "Conv" or weight is None or source is None:
         return None
-    spatial = tuple(int(length or 0) for length in source[2:])
-    return window_of(node, spatial, tuple(int(length or 0) for length in weight[2:]))
+    return window_in(graph, node)

@@ -18,7 +18,7 @@ nearly halves it; a symmetric bottleneck keeps its own."""
 
 def check_explicit(scheme: Scheme) -> None:
     """Raise CalibrationError where `scheme` has nothing that an explicit shift could improve."""
-    if scheme.activations == "int8" and scheme.recentres:
+    if scheme.shifts_activations:
         return
     why = "takes no shifted activation"
     if scheme.activations != "int8":

@@ -25,11 +25,18 @@ from numpy.typing import NDArray
 from onnx import helper, shape_inference
 
 from calibration.graph import Graph
-from calibration.nodes import add_constant, attribute, set_constant, set_nodes, unused_name
+from calibration.nodes import (
+    add_constant,
+    attribute,
+    drop_attributes,
+    set_constant,
+    set_nodes,
+    unused_name,
+)
 from calibration.placement import Placement
 from calibration.rewrites import remove_dead, sort_nodes
 from calibration.table import Range
-from calibration.window import window_of
+from calibration.window import window_in
 
 __all__ = [
     "PIXELS",
@@ -77,9 +84,9 @@ def with_pixel_codes(model: onnx.ModelProto, placement: Placement, levels: Level
     layers = _readers(graph, placement, len(levels.factor))
     if not layers:
         return None
-    borders = {_border(graph, node) for node in layers}
+    border, *others = {_border(graph, node) for node in layers}
     black = all(0.0 <= level <= 255.0 for level in levels.offset)
-    if len(borders) > 1 or (any(borders.copy().pop()) and not black):
+    if others or (any(border) and not black):
         return None
     factor = np.asarray(levels.factor, np.float64)
     unit = float(np.abs(factor).mean())
@@ -87,7 +94,7 @@ def with_pixel_codes(model: onnx.ModelProto, placement: Placement, levels: Level
     offset = (np.asarray(levels.offset, np.float64) - _MIDDLE) / unit
     result = onnx.ModelProto()
     result.CopyFrom(model)
-    codes = _lead_back(result.graph, graph.inputs[0], borders.pop(), factor, offset)
+    codes = _lead_back(result.graph, graph.inputs[0], border, factor, offset)
     nodes = {node.name: node for node in result.graph.node}
     for layer in layers:
         weight = np.asarray(graph.constant(layer.input[1]), np.float64)
@@ -96,7 +103,8 @@ def with_pixel_codes(model: onnx.ModelProto, placement: Placement, levels: Level
         bias = bias - weight.sum(axis=(2, 3)) @ offset
         set_constant(result, layer.input[1], weight.astype(np.float32))
         set_constant(result, layer.input[2], bias.astype(np.float32))
-        _make_valid(nodes[layer.name], codes)
+        nodes[layer.name].input[0] = codes
+        drop_attributes(nodes[layer.name], "pads", "auto_pad")
     sort_nodes(result.graph)
     result = shape_inference.infer_shapes(result, strict_mode=True, data_prop=True)
     return Coded(result, codes, Range(-127.0 / unit, 127.0 / unit, PIXELS))
@@ -185,9 +193,7 @@ def _readers(graph: Graph, placement: Placement, channels: int) -> list[onnx.Nod
 
 def _border(graph: Graph, node: onnx.NodeProto) -> tuple[int, ...]:
     """Return how many zeros a convolution puts around the picture: top, left, bottom, right."""
-    height, width = (int(length or 0) for length in (graph.shape(node.input[0]) or ())[2:])
-    kernel = tuple(int(length or 0) for length in (graph.shape(node.input[1]) or ())[2:])
-    window = window_of(node, (height, width), kernel)
+    window = window_in(graph, node)
     return (*window.before, *window.after)
 
 
@@ -223,10 +229,3 @@ def _add(
 
 def _per_channel(values: NDArray[np.float64]) -> NDArray[np.float32]:
     return values.astype(np.float32).reshape(1, -1, 1, 1)
-
-
-def _make_valid(node: onnx.NodeProto, source: str) -> None:
-    node.input[0] = source
-    kept = [entry for entry in node.attribute if entry.name not in ("pads", "auto_pad")]
-    del node.attribute[:]
-    node.attribute.extend(kept)

@@ -26,13 +26,13 @@ from numpy.typing import NDArray
 from onnx import helper
 
 from calibration.graph import Graph, Use
-from calibration.nodes import add_constant, set_constant, unused_name
+from calibration.nodes import add_constant, drop_attributes, set_constant, unused_name
 from calibration.placement import Pair, Placement
 from calibration.repair.shifts import Region, explicit_region, regions
 from calibration.rewrites import sort_nodes
 from calibration.rounding import fake_quantize
 from calibration.table import Range
-from calibration.window import window_of
+from calibration.window import window_in
 
 __all__ = ["Recentred", "recentre", "shifted_range", "zero_code"]
 
@@ -190,9 +190,7 @@ class _Writer:
             self._pad(use, node, shift)
 
     def _pad(self, use: Use, node: onnx.NodeProto, shift: float) -> None:
-        source = self.graph.shape(self.graph.node(use.node).input[0]) or ()
-        kernel = tuple(int(n or 0) for n in (self.graph.shape(node.input[1]) or ())[2:])
-        window = window_of(node, tuple(int(n or 0) for n in source[2:]), kernel)
+        window = window_in(self.graph, self.graph.node(use.node))
         if not window.padded:
             return
         tensor, pads = node.input[0], (0, 0, *window.before, 0, 0, *window.after)
@@ -204,9 +202,7 @@ class _Writer:
             self._model.graph.node.append(made)
             self._made[tensor, pads] = name
             self._padded[name] = tensor
-        kept = [entry for entry in node.attribute if entry.name not in ("pads", "auto_pad")]
-        del node.attribute[:]
-        node.attribute.extend(kept)
+        drop_attributes(node, "pads", "auto_pad")
         self._pads[use] = node.input[0] = self._made[tensor, pads]
 
     def _add_bias(self, node: onnx.NodeProto, change: NDArray[np.float64] | float) -> None:

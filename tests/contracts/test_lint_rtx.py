@@ -31,12 +31,6 @@ ONE_SM = ("SM89",)
 NEWER_ONNX = {"BitCast", "CumProd", "SwiGLU"}
 
 
-@pytest.fixture(scope="module")
-def trt() -> ModuleType:
-    module: ModuleType = pytest.importorskip("tensorrt_rtx")
-    return module
-
-
 def _report(model: onnx.ModelProto) -> LintReport:
     where = Path("graph.onnx")
     subject = subject_of(model, where=where)

@@ -15,13 +15,7 @@ from tests.unit.calibration.nets import Net
 
 pytestmark = pytest.mark.slow
 
-SYMMETRIC = [s for s in SCHEMES.values() if s.activations == "int8" and s.recentres]
-
-
-@pytest.fixture(scope="module")
-def trt() -> ModuleType:
-    module: ModuleType = pytest.importorskip("tensorrt_rtx")
-    return module
+SYMMETRIC = [s for s in SCHEMES.values() if s.shifts_activations]
 
 
 def _network(gate: str) -> onnx.ModelProto:

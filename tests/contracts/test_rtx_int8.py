@@ -25,12 +25,6 @@ FP16_WARNINGS = ("Converting conv activation scales to fp32", "Converting conv w
 """INT8 convolutions scale in float32 there; an FP16 scale is exact in it."""
 
 
-@pytest.fixture(scope="module")
-def trt() -> ModuleType:
-    module: ModuleType = pytest.importorskip("tensorrt_rtx")
-    return module
-
-
 def _quantized(
     pattern: Callable[[Net], str], scheme: Scheme, *, opset: int = 17
 ) -> tuple[onnx.ModelProto, Placement]:
